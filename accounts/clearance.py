@@ -1,0 +1,178 @@
+"""Who may see what: the one access rule of the portal (DESIGN, section 2).
+
+Every surface that shows a document, a chunk, or anything counted or derived from them asks `visible_to`; every
+curators' page and every write asks `manageable_by`. A person's filters are applied on top and can only narrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from accounts.models import User
+
+LIBRARIANS = "Librarians"
+"""Name of the group whose members upload and curate."""
+
+EVERYONE = 0
+"""Stands in `readers` for 'no particular department': the whole institution. No department has this id."""
+
+
+class Clearance(models.IntegerChoices):
+    """How restricted a document is."""
+
+    PUBLIC = 1, "1 – public"
+    MEMBERS = 2, "2 – students and staff"
+    STAFF = 3, "3 – staff with a department"
+    RESTRICTED = 4, "4 – restricted, academics with a department"
+
+
+class Audience(models.TextChoices):
+    """Whether a document is for the whole institution or for its department (and those it is shared with)."""
+
+    INSTITUTION = "institution", "whole institution"
+    DEPARTMENT = "department", "owning department and those it is shared with"
+
+
+class Role(models.TextChoices):
+    """What a person is at the university."""
+
+    STUDENT = "student", "student"
+    STAFF = "staff", "staff"
+    ACADEMIC = "academic", "academic"
+    ADMIN = "admin", "administrator"
+
+
+ANONYMOUS_ROLE = "anonymous"
+
+ROLE_CLEARANCE: dict[str, int] = {
+    ANONYMOUS_ROLE: Clearance.PUBLIC,
+    Role.STUDENT: Clearance.MEMBERS,
+    Role.STAFF: Clearance.STAFF,
+    Role.ACADEMIC: Clearance.RESTRICTED,
+    Role.ADMIN: Clearance.RESTRICTED,
+}
+
+NEEDS_DEPARTMENT = Clearance.STAFF
+"""From this clearance on a viewer needs at least one departmental affiliation."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What one person may see, as it stands at this request.
+
+    `clearance` 0 sees nothing at all. `departments` are ids; `every_department` is the administrator's.
+    """
+
+    role: str
+    clearance: int
+    departments: frozenset[int] = field(default_factory=frozenset)
+    every_department: bool = False
+    user_id: int | None = None
+    campus_id: int | None = None
+    librarian: bool = False
+
+    @property
+    def affiliated(self) -> bool:
+        """Whether the viewer belongs to any department."""
+        return self.every_department or bool(self.departments)
+
+    @property
+    def effective_clearance(self) -> int:
+        """The highest clearance that the viewer can really see: 3 and 4 need a departmental affiliation."""
+        return self.clearance if self.affiliated else min(self.clearance, NEEDS_DEPARTMENT - 1)
+
+    @property
+    def curates(self) -> bool:
+        """Whether the viewer may upload and edit documents at all."""
+        return self.librarian or self.role == Role.ADMIN
+
+
+def viewer_for(user: User | AnonymousUser) -> Viewer:
+    """The viewer behind a request's user, read from the database now and never from a token or a parameter.
+
+    Anonymous and disabled people are the lowest viewer; with `PUBLIC_SEARCH` off they see nothing.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return Viewer(ANONYMOUS_ROLE, ROLE_CLEARANCE[ANONYMOUS_ROLE] if settings.PUBLIC_SEARCH else 0)
+    return Viewer(
+        role=user.role,
+        clearance=ROLE_CLEARANCE[user.role],
+        departments=frozenset(user.departments.values_list("pk", flat=True)),
+        every_department=user.role == Role.ADMIN,
+        user_id=user.pk,
+        campus_id=user.campus_id,
+        librarian=user.is_librarian,
+    )
+
+
+class Restricted(models.Model):
+    """What the access rule reads. Documents and their chunks both carry it.
+
+    A person sets clearance, audience, departments and dates on the document only; the database derives `readers` and
+    copies all of this to the chunks in the same transaction (triggers in ingestion/migrations/0002).
+    """
+
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.RESTRICTED)
+    readers = ArrayField(
+        models.IntegerField(),
+        default=list,
+        editable=False,
+        help_text="Ids of the departments that may read it; 0 stands for the whole institution.",
+    )
+    is_searchable = models.BooleanField(
+        default=False, editable=False, help_text="There is something to serve, and it is not archived."
+    )
+    visible_from = models.DateTimeField("visible from", null=True, blank=True, help_text="Hidden before this moment.")
+    visible_until = models.DateTimeField("visible until", null=True, blank=True, help_text="Hidden from this moment.")
+
+    class Meta:
+        abstract = True
+
+
+def _access_met(viewer: Viewer) -> Q:
+    """Conditions 2 to 4 of the rule: clearance, affiliation, audience."""
+    met = Q(clearance__lte=viewer.effective_clearance)
+    if not viewer.every_department:
+        met &= Q(readers__overlap=[EVERYONE, *sorted(viewer.departments)])
+    return met
+
+
+class RestrictedQuerySet(models.QuerySet[Any]):
+    """A queryset over something `Restricted`."""
+
+    def visible_to(self, viewer: Viewer) -> Self:
+        """What this viewer may see, and nothing else: the access rule."""
+        now = Now()
+        return self.filter(
+            _access_met(viewer),
+            Q(visible_from__isnull=True) | Q(visible_from__lte=now),
+            Q(visible_until__isnull=True) | Q(visible_until__gt=now),
+            is_searchable=True,
+        )
+
+
+class CuratedQuerySet(RestrictedQuerySet):
+    """A queryset over documents, which have an owner and a department."""
+
+    def manageable_by(self, viewer: Viewer) -> Self:
+        """What this viewer may edit, in any state.
+
+        Administrators: everything. Librarians: what they own, and what belongs to a department of theirs as far as
+        they meet its access. Everybody else: nothing.
+        """
+        if viewer.role == Role.ADMIN:
+            return self.all()
+        if not viewer.librarian:
+            return self.none()
+        curated = _access_met(viewer) & Q(department__in=viewer.departments)
+        return self.filter(Q(owner=viewer.user_id) | curated)

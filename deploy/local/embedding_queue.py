@@ -1,0 +1,116 @@
+"""A bounded queue of texts before the model, fair between a search's one query and an ingestion's long batch."""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Sequence
+
+from deploy.local.embedding_engine import Embedded, Engine
+
+SHORT_CHARACTERS = 300
+"""Up to this length a text counts as a query, which the spare thread may take."""
+
+
+class QueueFull(Exception):
+    """More requests wait than the queue may hold."""
+
+
+class Job:
+    """The texts of one request, and their vectors once they are there."""
+
+    def __init__(self, texts: Sequence[str], context_tokens: int) -> None:
+        self.texts = texts
+        self.context_tokens = context_tokens
+        self.results: list[Embedded | None] = [None] * len(texts)
+        self.failure: Exception | None = None
+        self.finished = threading.Event()
+        self.left = len(texts)
+
+
+class EmbeddingQueue:
+    """Runs jobs on one thread a core, and on one spare thread that takes short texts only.
+
+    The first text of every request goes before the second text of any: a query waits at most for what is being computed
+    at the moment, and two batches advance side by side. The spare thread makes even that wait short, because the
+    operating system then shares the cores between the query and the passages.
+    """
+
+    def __init__(self, engine: Engine, *, threads: int, max_requests: int) -> None:
+        self._engine = engine
+        self._max_requests = max_requests
+        self._requests = 0
+        self._closed = False
+        self._arrivals = itertools.count()
+        self._short: list[tuple[int, int, Job]] = []
+        self._long: list[tuple[int, int, Job]] = []
+        self._changed = threading.Condition()
+        for number in range(threads):
+            threading.Thread(target=self._work, args=(False,), name=f"compute-{number}", daemon=True).start()
+        threading.Thread(target=self._work, args=(True,), name="compute-short", daemon=True).start()
+
+    def submit(self, texts: Sequence[str], context_tokens: int) -> Job:
+        """Put the texts in the queue; wait for `finished` of the answer. Raises QueueFull."""
+        job = Job(texts, context_tokens)
+        with self._changed:
+            if self._closed or self._requests >= self._max_requests:
+                raise QueueFull
+            self._requests += 1
+            for position, text in enumerate(texts):
+                waiting = self._short if len(text) <= SHORT_CHARACTERS else self._long
+                heapq.heappush(waiting, (position, next(self._arrivals), job))
+            self._changed.notify_all()
+        return job
+
+    def cancel(self, job: Job, reason: Exception) -> None:
+        """Give up what is left of a job, for instance because its client has gone."""
+        with self._changed:
+            self._finish(job, reason)
+
+    def close(self) -> None:
+        """Take nothing more; the threads end after the text they are at."""
+        with self._changed:
+            self._closed = True
+            for _, _, job in itertools.chain(self._short, self._long):
+                self._finish(job, QueueFull())
+            self._changed.notify_all()
+
+    def _work(self, short_only: bool) -> None:
+        while (task := self._take(short_only)) is not None:
+            position, job = task
+            failure: Exception | None = None
+            try:
+                job.results[position] = self._engine.embed(job.texts[position], job.context_tokens)
+            except Exception as error:  # the thread must outlive any text; the request that sent it gets the error
+                failure = error
+            with self._changed:
+                job.left -= 1
+                if failure is not None or job.left == 0:
+                    self._finish(job, failure)
+
+    def _take(self, short_only: bool) -> tuple[int, Job] | None:
+        """The text to compute next, as its position in its job; None when the queue is closed."""
+        with self._changed:
+            while not self._closed:
+                waiting = self._first(short_only)
+                if waiting is None:
+                    self._changed.wait()
+                    continue
+                position, _, job = heapq.heappop(waiting)
+                if not job.finished.is_set():
+                    return position, job
+            return None
+
+    def _first(self, short_only: bool) -> list[tuple[int, int, Job]] | None:
+        """The heap whose first text comes next."""
+        if short_only or not self._long:
+            return self._short or None
+        if not self._short:
+            return self._long
+        return min(self._short, self._long, key=lambda heap: heap[0][:2])
+
+    def _finish(self, job: Job, failure: Exception | None) -> None:
+        """With the lock held: let the waiting request go on, once."""
+        if not job.finished.is_set():
+            job.failure = failure
+            self._requests -= 1
+            job.finished.set()

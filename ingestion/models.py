@@ -1,0 +1,208 @@
+"""The corpus: documents, the chunks that they are cut into, and the words that describe them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.urls import reverse
+from pgvector.django import HalfVectorField, HnswIndex
+
+from accounts.clearance import Audience, CuratedQuerySet, Restricted, RestrictedQuerySet
+from accounts.models import Campus, Department
+
+
+class DocumentType(models.Model):
+    """A kind of document, such as policy or guide."""
+
+    slug = models.SlugField(unique=True, help_text="The short name that filters, manifests and the API use.")
+    name = models.CharField(max_length=60, help_text="The name that people read.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tag(models.Model):
+    """A free key word that librarians give to documents."""
+
+    name = models.CharField(max_length=60, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Status(models.TextChoices):
+    """Where a document is on its way into the search."""
+
+    QUEUED = "queued", "queued"
+    EXTRACTING = "extracting", "reading the file"
+    EMBEDDING = "embedding", "embedding"
+    READY = "ready", "ready"
+    FAILED = "failed", "failed"
+    ARCHIVED = "archived", "archived"
+
+
+WORKING = (Status.QUEUED, Status.EXTRACTING, Status.EMBEDDING)
+"""The states of a document that something is still to be done for."""
+
+
+def original_path(_document: Document, _file_name: str) -> str:
+    """A generated name for a stored original: nothing of the uploader's file name reaches the file system."""
+    name = uuid.uuid4().hex
+    return f"originals/{name[:2]}/{name}"
+
+
+class Document(Restricted):
+    """One file of the institution and what is known about it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    title = models.CharField(max_length=300)
+    file = models.FileField(upload_to=original_path, editable=False, max_length=200)
+    file_name = models.CharField(max_length=255, editable=False)
+    file_size = models.PositiveBigIntegerField(editable=False)
+    mime_type = models.CharField(max_length=150, editable=False, blank=True)
+    sha256 = models.CharField(max_length=64, editable=False)
+
+    department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="documents")
+    campus = models.ForeignKey(
+        Campus,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="documents",
+        help_text="Leave empty when it concerns all campuses.",
+    )
+    doc_type = models.ForeignKey(
+        DocumentType, verbose_name="type", on_delete=models.PROTECT, related_name="documents"
+    )
+    audience = models.CharField(max_length=12, choices=Audience.choices, default=Audience.DEPARTMENT)
+    shared_with = models.ManyToManyField(
+        Department,
+        blank=True,
+        related_name="shared_documents",
+        help_text="Further departments that may read it when the audience is the department.",
+    )
+    language = models.CharField(
+        max_length=8, blank=True, help_text="ISO 639-1 code such as en or de; found by itself when left empty."
+    )
+    priority = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(5)],
+        help_text="1 (stub) to 5 (authoritative); a higher one ranks a little higher.",
+    )
+    tags = models.ManyToManyField(Tag, blank=True, related_name="documents")
+    last_reviewed = models.DateField(null=True, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="documents",
+        help_text="Who uploaded it.",
+    )
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED, editable=False)
+    progress = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Percent of the way to ready.")
+    error = models.TextField(blank=True, editable=False, help_text="Why it failed, or what is wrong with it.")
+    error_reason = models.CharField(max_length=20, blank=True, editable=False)
+    page_count = models.PositiveIntegerField(default=0, editable=False)
+    chunk_count = models.PositiveIntegerField(default=0, editable=False)
+    recipe = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Hash of everything that went into its chunks."
+    )
+    run = models.UUIDField(null=True, editable=False, help_text="The run that is working on it; a later run wins.")
+    run_seen_at = models.DateTimeField(null=True, editable=False, help_text="Last sign of life of that run.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = CuratedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["-created_at", "id"], name="document_newest"),
+            models.Index(fields=["sha256"], name="document_sha256"),
+            models.Index(
+                fields=["status", "run_seen_at"],
+                condition=models.Q(status__in=["queued", "extracting", "embedding", "failed"]),
+                name="document_unfinished",
+            ),
+            models.Index(
+                fields=["department", "clearance"], condition=models.Q(is_searchable=True), name="document_dept_visible"
+            ),
+            GinIndex(fields=["readers"], name="document_readers"),
+            GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="document_title_trgm"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(clearance__range=(1, 4)), name="document_clearance_range"),
+            models.CheckConstraint(condition=models.Q(priority__range=(1, 5)), name="document_priority_range"),
+            models.CheckConstraint(condition=models.Q(audience__in=Audience.values), name="document_audience_known"),
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="document_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        """The document's page."""
+        return reverse("document", args=[self.pk])
+
+
+class Chunk(Restricted):
+    """A piece of a document: what is embedded, ranked and shown as a passage.
+
+    `ingestion.pipeline` is its only writer. A staged chunk belongs to a version that is not served yet. `embedding` is
+    null while it waits for its vector, and for good when the model could not embed it (`metadata.unembeddable`).
+    """
+
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    page_number = models.PositiveIntegerField()
+    section_title = models.CharField(max_length=300, blank=True)
+    language = models.CharField(max_length=8, blank=True)
+    lexemes = SearchVectorField()
+    embedding = HalfVectorField(dimensions=settings.EMBEDDING_DIMENSIONS, null=True)
+    content_hash = models.BinaryField(max_length=32, help_text="SHA-256 of what was sent to the embedding model.")
+    staged = models.BooleanField(default=False)
+    metadata = models.JSONField(default=dict)
+
+    objects = RestrictedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["document", "position"]
+        indexes = [
+            HnswIndex(
+                fields=["embedding"], name="chunk_embedding_hnsw", opclasses=["halfvec_cosine_ops"], m=16, ef_construction=64
+            ),
+            GinIndex(fields=["lexemes"], name="chunk_lexemes"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["document", "staged", "position"], name="chunk_position_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} #{self.position}"
+
+
+class VectorSpace(models.Model):
+    """Which model the stored vectors were made with; there is one row. Vectors of two models are never compared."""
+
+    model = models.CharField(max_length=200)
+    dimensions = models.PositiveIntegerField()
+    digest = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.dimensions})"
+

@@ -1,0 +1,64 @@
+"""The vector space of the corpus: which model its embeddings were made with, and how it is changed."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connection, transaction
+
+from ingestion.models import Chunk, VectorSpace
+
+
+def stored_dimensions() -> int:
+    """The dimension of the column that holds the embeddings."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'embedding'",
+            [Chunk._meta.db_table],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def mismatch(model: str, dimensions: int) -> str:
+    """What is wrong when this model is used with the stored vectors; empty when they belong together.
+
+    A database that has not been migrated yet matches everything.
+    """
+    try:
+        with transaction.atomic():
+            space = VectorSpace.objects.first()
+            column = stored_dimensions()
+    except DatabaseError:
+        return ""
+    if column != dimensions:
+        return (
+            f"The database holds embeddings of {column} dimensions, but EMBEDDING_DIMENSIONS is {dimensions}. "
+            "Set it back, or embed the corpus anew with: ./cloister manage reembed"
+        )
+    if space and space.model != model:
+        return (
+            f"The database holds embeddings of {space.model}, but EMBEDDING_MODEL is {model}. "
+            "Set it back, or embed the corpus anew with: ./cloister manage reembed"
+        )
+    return ""
+
+
+def claim(model: str, dimensions: int, digest: str) -> None:
+    """Note that the vectors of this model are stored from now on (on the first embedding of an empty corpus)."""
+    VectorSpace.objects.get_or_create(
+        pk=1, defaults={"model": model, "dimensions": dimensions, "digest": digest}
+    )
+
+
+@transaction.atomic
+def reset(model: str, dimensions: int) -> None:
+    """Drop every vector and make room for those of another model. The corpus stays searchable by words meanwhile."""
+    table = connection.ops.quote_name(Chunk._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX IF EXISTS chunk_embedding_hnsw")
+        cursor.execute(
+            f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL"  # noqa: S608
+        )
+        cursor.execute(
+            f"CREATE INDEX chunk_embedding_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "  # noqa: S608
+            "WITH (m = 16, ef_construction = 64)"
+        )
+    VectorSpace.objects.update_or_create(pk=1, defaults={"model": model, "dimensions": dimensions, "digest": ""})

@@ -1,0 +1,32 @@
+"""Log lines: one JSON object each, so that nothing that a user sent can forge a second line."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+
+class RequestIdFilter(logging.Filter):
+    """Adds the id of the request to each line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        from portal.middleware import request_id
+
+        record.request_id = request_id.get()
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """Time, level, logger, event, request id, and the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        if current := getattr(record, "request_id", ""):
+            line["request_id"] = current
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=True)

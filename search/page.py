@@ -1,0 +1,82 @@
+"""What a search answers: plain frozen values, the same for the page, the API and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+
+@dataclass(frozen=True)
+class HitDocument:
+    """What a hit shows of its document."""
+
+    id: str
+    title: str
+    department: str
+    campus: str
+    doc_type: str
+    doc_type_name: str
+    clearance: int
+    language: str
+    priority: int
+    last_reviewed: date | None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of a hit's text. `snippet` is HTML that is already escaped, with the words in <mark>."""
+
+    chunk_id: int
+    page_number: int
+    section_title: str
+    text: str
+    snippet: str
+    similarity: float
+    url: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One document with its best passages, best first. `combined_score` orders the hits."""
+
+    document: HitDocument
+    passages: tuple[Passage, ...]
+    combined_score: float
+
+    @property
+    def best(self) -> Passage:
+        """The passage that the hit opens at."""
+        return self.passages[0]
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    """One value of a facet: what the filter takes, what people read, and how many matches have it."""
+
+    value: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """One page of an answered search.
+
+    `degraded` says in codes what the answer had to do without: `embedding_unavailable` means words only.
+    `response_time` is in seconds. `count` is the number of documents that matched, of which this page shows some.
+    """
+
+    query: str
+    search_id: str
+    mode: str
+    count: int
+    page: int
+    page_size: int
+    hits: tuple[Hit, ...]
+    facets: dict[str, tuple[FacetValue, ...]]
+    response_time: float
+    timestamp: datetime
+    degraded: tuple[str, ...] = ()
+    did_you_mean: str | None = None
+    from_cache: bool = False
+    page_count: int = field(default=1)
