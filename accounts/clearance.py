@@ -97,6 +97,10 @@ class Viewer:
         return self.librarian or self.role == Role.ADMIN
 
 
+OPERATOR = Viewer(Role.ADMIN, ROLE_CLEARANCE[Role.ADMIN], every_department=True)
+"""Whoever works at the command line of the installation; never made from a request."""
+
+
 def viewer_for(user: User | AnonymousUser) -> Viewer:
     """The viewer behind a request's user, read from the database now and never from a token or a parameter.
 

@@ -8,28 +8,33 @@ only that text is given up: a node's failure is never blamed on a text.
 import logging
 import math
 import os
-import threading
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from ingestion.embedding_nodes import (
+    REQUESTS_PER_NODE,
+    EmbeddingUnavailable,
+    Node,
+    NodeBusy,
+    NodeFault,
+    NodeLacksModel,
+    Nodes,
+    NodeStatus,
+)
+
 BATCH_SIZE = 16
-"""Texts a request. A node embeds one text at a time, so that more only makes the answer late (measured on Ollama)."""
+"""Texts a request. Ollama embeds one text at a time, so that a larger batch would only make the answer late."""
 
-REQUESTS_PER_NODE = 2
-"""Requests in flight a node: one being computed, one waiting, so that the node never idles between the two."""
-
-FAILURES_TO_OPEN = 2
-REST_SECONDS = 5.0
-LONGEST_REST_SECONDS = 60.0
 BUSY_PAUSE_SECONDS = 0.5
+"""How long a batch of passages waits when every node says that it is busy."""
 
 NORM_TOLERANCE = 0.05
 """Both servers answer unit vectors; what is further off than this was not made by a healthy model."""
@@ -37,13 +42,27 @@ NORM_TOLERANCE = 0.05
 OLLAMA_OPTIONS: dict[str, dict[str, int]] = {"bge-m3": {"num_ctx": 2048, "num_batch": 2048}}
 """Without these Ollama cuts long texts silently. 2,048 tokens is over four times our largest chunk."""
 
+KEEP_ALIVE = "24h"
+"""How long Ollama keeps the model loaded after a request. Its own 5 minutes would make the first query of a quiet hour
+wait for the model to load, and so fail."""
+
 KNOWN_GOOD_TEXT = "library opening hours"
+"""What any healthy node embeds: it tells a broken node from a text that cannot be embedded."""
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
-
-class EmbeddingUnavailable(Exception):
-    """No node answers. What is derived from it says more; whoever only wants to degrade catches this one."""
+__all__ = [
+    "DimensionMismatch",
+    "EmbeddingClient",
+    "EmbeddingUnavailable",
+    "ModelDescription",
+    "ModelMissing",
+    "NodeStatus",
+    "TextRejected",
+    "client_from_settings",
+]
 
 
 class ModelMissing(EmbeddingUnavailable):
@@ -67,113 +86,14 @@ class ModelDescription:
     dimensions: int
 
 
-@dataclass(frozen=True)
-class NodeStatus:
-    """How one node does, as this process sees it. `resting` means that its circuit is open."""
-
-    url: str
-    in_flight: int
-    failures: int
-    resting: bool
-
-
-class _NodeFault(Exception):
-    """The node failed, whatever it was asked."""
-
-
-class _NodeBusy(_NodeFault):
-    """The node is well and has too much to do."""
-
-
-class _NodeLacksModel(_NodeFault):
-    """The node is well and does not have the model."""
-
-
 class _BatchRefused(Exception):
     """The node answered that it cannot embed this batch, or sent numbers that are no vectors."""
-
-
-class _Node:
-    """One node's state, guarded by the lock of its _Nodes."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.in_flight = 0
-        self.failures = 0
-        self.rests_until = 0.0
-        self.last_used = 0.0
-
-    def is_open_at(self, now: float) -> bool:
-        """Whether the node rests, or has one request already that finds out whether it is well again."""
-        broken = self.failures >= FAILURES_TO_OPEN
-        return broken and (now < self.rests_until or self.in_flight > 0)
-
-
-class _Nodes:
-    """The nodes of one process: its connections, who is busy, and whose circuit is open."""
-
-    def __init__(self, urls: Sequence[str], connect_seconds: float) -> None:
-        self.http = httpx.Client(
-            timeout=httpx.Timeout(None, connect=connect_seconds),
-            limits=httpx.Limits(max_keepalive_connections=REQUESTS_PER_NODE * len(urls), keepalive_expiry=60),
-            verify=any(url.startswith("https:") for url in urls),
-            trust_env=False,  # nodes are inside the institution; a proxy from the environment would only break this
-        )
-        self.all = [_Node(url) for url in urls]
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def least_busy(self, *, besides: set[str], deadline: float) -> Iterator[_Node]:
-        """Hold a place at the least busy node, waiting until `deadline` (monotonic seconds) where all are taken.
-
-        Raises EmbeddingUnavailable at once when the circuits of all are open, and TimeoutError at the deadline.
-        """
-        with self._changed:
-            while (node := self._choose(besides)) is None:
-                if not self._changed.wait(deadline - time.monotonic()):
-                    raise TimeoutError
-            node.in_flight += 1
-            node.last_used = time.monotonic()
-        try:
-            yield node
-        except _NodeFault as fault:
-            if not isinstance(fault, _NodeBusy | _NodeLacksModel):
-                self._note_failure(node, fault)
-            raise
-        else:
-            node.failures = 0
-        finally:
-            with self._changed:
-                node.in_flight -= 1
-                self._changed.notify_all()
-
-    def reachable_count(self, *, besides: set[str]) -> int:
-        """How many nodes could be asked now or soon."""
-        now = time.monotonic()
-        return sum(1 for node in self.all if node.url not in besides and not node.is_open_at(now))
-
-    def _choose(self, besides: set[str]) -> _Node | None:
-        now = time.monotonic()
-        reachable = [node for node in self.all if node.url not in besides and not node.is_open_at(now)]
-        if not reachable:
-            raise EmbeddingUnavailable("no embedding node answers: all of them failed a moment ago")
-        free = [node for node in reachable if node.in_flight < REQUESTS_PER_NODE]
-        return min(free, key=lambda node: (node.in_flight, node.last_used), default=None)
-
-    def _note_failure(self, node: _Node, fault: _NodeFault) -> None:
-        with self._changed:
-            node.failures += 1
-            if node.failures >= FAILURES_TO_OPEN:
-                doublings = node.failures - FAILURES_TO_OPEN
-                rest = min(REST_SECONDS * 2 ** min(doublings, 10), LONGEST_REST_SECONDS)
-                node.rests_until = time.monotonic() + rest
-                log.warning("embedding node %s rests for %.0f s: %s", node.url, rest, fault)
 
 
 class EmbeddingClient:
     """Embeds queries and passages on the nodes at `urls`. One may be shared by threads, and kept over a fork.
 
-    `timeout` is for a query and `passages_timeout` for a batch of passages, in seconds, failovers included.
+    `timeout` is for a query, failovers included; `passages_timeout` for a batch of passages at one node; in seconds.
     """
 
     def __init__(
@@ -188,28 +108,27 @@ class EmbeddingClient:
     ) -> None:
         if not urls:
             raise ValueError("OLLAMA_URLS names no embedding node")
-        self.urls = tuple(url.rstrip("/") for url in urls)
+        self.urls = tuple(dict.fromkeys(url.strip().rstrip("/") for url in urls))
         self.model = model
         self.dimensions = dimensions
         self._timeout = timeout
         self._passages_timeout = passages_timeout
         self._connect_timeout = connect_timeout
-        self._nodes_by_process: dict[int, _Nodes] = {}
-        # e5 was trained with a word before each text that says what it is; bge-m3 and others without.
-        is_e5 = "e5" in model.lower().split(":")[0].split("-")
+        self._nodes_by_process: dict[int, Nodes] = {}
+        # e5 was trained with a word before each text that says what it is; bge-m3 and others were not.
+        is_e5 = re.search(r"(^|[-_/])e5([-_:]|$)", model.lower()) is not None
         self._query_prefix, self._passage_prefix = ("query: ", "passage: ") if is_e5 else ("", "")
 
     def embed_query(self, text: str) -> list[float]:
         """The query vector of what a person typed, a unit vector, within the short time-out.
 
-        Raises EmbeddingUnavailable: at once when every circuit is open, as TextRejected when only this text fails.
+        Raises EmbeddingUnavailable: at once when every circuit is open, and as TextRejected when only this text fails.
         """
-        cleaned = clean(text)
+        cleaned = _clean(text)
         if not cleaned:
             raise TextRejected("the text is empty")
-        deadline = time.monotonic() + self._timeout
         try:
-            return self._request([self._query_prefix + cleaned], deadline)[0]
+            return self._request([self._query_prefix + cleaned], self._timeout, patient=False)[0]
         except _BatchRefused as refusal:
             raise TextRejected(f"the text cannot be embedded: {refusal}") from None
 
@@ -219,7 +138,7 @@ class EmbeddingClient:
         Raises EmbeddingUnavailable when the nodes, and not the texts, are at fault: nothing is then returned.
         """
         vectors: list[list[float] | None] = [None] * len(texts)
-        cleaned = [(position, clean(text)) for position, text in enumerate(texts)]
+        cleaned = [(position, _clean(text)) for position, text in enumerate(texts)]
         whole = [(position, self._passage_prefix + text) for position, text in cleaned if text]
         batches = [whole[start : start + BATCH_SIZE] for start in range(0, len(whole), BATCH_SIZE)]
         if not batches:
@@ -241,39 +160,36 @@ class EmbeddingClient:
 
         Raises ModelMissing, or EmbeddingUnavailable.
         """
-        deadline = time.monotonic() + self._passages_timeout
 
-        def ask(node: _Node) -> ModelDescription:
-            tags = self._exchange(node, "GET", "/api/tags", None, self._timeout)
-            wanted = _full_name(self.model)
+        def ask(node: Node, seconds: float) -> ModelDescription:
+            tags = self._exchange(node, "GET", "/api/tags", None, min(seconds, self._timeout))
             for model in tags.get("models", []):
-                if _full_name(str(model.get("name", ""))) == wanted:
-                    vectors = self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], self._passages_timeout)
+                if _full_name(str(model.get("name"))) == _full_name(self.model):
+                    vectors = self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], seconds)
                     return ModelDescription(self.model, str(model.get("digest", "")), len(vectors[0]))
-            raise _NodeLacksModel(self._missing_model(node))
+            raise NodeLacksModel(self._missing_model(node))
 
         try:
-            return self._with_failover(ask, deadline)
+            return self._with_failover(ask, self._passages_timeout, patient=False)
         except _BatchRefused as refusal:
             raise EmbeddingUnavailable(f"the model {self.model} does not work: {refusal}") from None
 
     def nodes(self) -> list[NodeStatus]:
         """How the nodes do, as far as this process has met them; asks none of them."""
-        now = time.monotonic()
-        return [NodeStatus(node.url, node.in_flight, node.failures, node.is_open_at(now)) for node in self._nodes().all]
+        return [node.status() for node in self._nodes().all]
 
-    def _nodes(self) -> _Nodes:
+    def _nodes(self) -> Nodes:
         """This process's nodes: connections and locks are not carried over a fork."""
         process = os.getpid()
         nodes = self._nodes_by_process.get(process)
         if nodes is None:
-            nodes = self._nodes_by_process.setdefault(process, _Nodes(self.urls, self._connect_timeout))
+            nodes = self._nodes_by_process.setdefault(process, Nodes(self.urls, self._connect_timeout))
         return nodes
 
     def _embed_batch(self, texts: list[str]) -> list[list[float] | None]:
         """One batch's vectors; a refused batch is halved until the texts at fault are alone."""
         try:
-            return list(self._request(texts, time.monotonic() + self._passages_timeout))
+            return [*self._request(texts, self._passages_timeout, patient=True)]
         except _BatchRefused as refusal:
             if len(texts) > 1:
                 middle = len(texts) // 2
@@ -281,28 +197,131 @@ class EmbeddingClient:
             log.warning("a text of %d characters cannot be embedded: %s", len(texts[0]), refusal)
             return [None]
 
-    def _request(self, texts: list[str], deadline: float) -> list[list[float]]:
-        """The vectors of texts, from whichever node gives them. Raises _BatchRefused or EmbeddingUnavailable."""
+    def _request(self, texts: list[str], seconds: float, *, patient: bool) -> list[list[float]]:
+        """The texts' vectors, from whichever node gives them. Raises _BatchRefused or EmbeddingUnavailable."""
 
-        def ask(node: _Node) -> list[list[float]]:
-            others = self._nodes().reachable_count(besides={node.url})
-            seconds = max(deadline - time.monotonic(), 0.05)
-            # A hanging node must leave a query time for another one; a slow batch of passages may take all there is.
-            share = seconds / (others + 1) if seconds <= self._timeout else seconds
+        def ask(node: Node, seconds: float) -> list[list[float]]:
             try:
-                vectors = self._post_embed(node, texts, share)
-                return [self._checked(vector) for vector in vectors]
+                return [self._checked(vector) for vector in self._post_embed(node, texts, seconds)]
             except _BatchRefused as refusal:
-                if len(texts) > 1:
-                    raise
-                # Node or text? Whoever cannot embed plain words either is a broken node.
-                try:
-                    self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], share)
-                except _BatchRefused:
-                    raise _NodeFault(f"{node.url} embeds nothing: {refusal}") from None
+                if len(texts) == 1:
+                    self._require_health(node, seconds, refusal)
                 raise
 
-        return self._with_failover(ask, deadline)
+        return self._with_failover(ask, seconds, patient=patient)
 
-    def _with_failover[Answer](self, ask: Any, deadline: float) -> Any:
-        raise NotImplementedError
+    def _require_health(self, node: Node, seconds: float, refusal: _BatchRefused) -> None:
+        """Raise NodeFault when the node that refused a text cannot embed plain words either."""
+        try:
+            for vector in self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], seconds):
+                self._checked(vector)
+        except _BatchRefused:
+            raise NodeFault(f"{node.url} embeds nothing: {refusal}") from None
+
+    def _with_failover(self, ask: Callable[[Node, float], Answer], seconds: float, *, patient: bool) -> Answer:
+        """What `ask(node, seconds)` answers at the first node where it does not fail.
+
+        A patient call has `seconds` for each node, and asks busy nodes again. One that is not has `seconds` in all and
+        shares them out, so that a node that hangs leaves enough for the next.
+        """
+        nodes = self._nodes()
+        deadline = time.monotonic() + seconds * (len(nodes.all) if patient else 1)
+        faults: dict[str, NodeFault] = {}
+        while True:
+            try:
+                with nodes.least_busy(besides=set(faults), deadline=deadline) as node:
+                    left = max(deadline - time.monotonic(), 0.01)
+                    others = nodes.reachable(besides={node.url, *faults})
+                    return ask(node, min(left, seconds) if patient else left / (1 + len(others)))
+            except NodeFault as fault:
+                faults[node.url] = fault
+            if time.monotonic() < deadline and nodes.reachable(besides=set(faults)):
+                continue
+            busy = any(isinstance(fault, NodeBusy) for fault in faults.values())
+            if not (patient and busy and time.monotonic() + BUSY_PAUSE_SECONDS < deadline):
+                raise _explained(list(faults.values()))
+            time.sleep(BUSY_PAUSE_SECONDS)
+            faults.clear()
+
+    def _post_embed(self, node: Node, texts: list[str], seconds: float) -> list[list[float]]:
+        """The texts' vectors as the node sends them: as many as asked for, not checked further."""
+        request: dict[str, Any] = {"model": self.model, "input": texts, "truncate": True, "keep_alive": KEEP_ALIVE}
+        if options := OLLAMA_OPTIONS.get(self.model.split(":")[0]):
+            request["options"] = options
+        vectors = self._exchange(node, "POST", "/api/embed", request, seconds).get("embeddings")
+        if not isinstance(vectors, list) or len(vectors) != len(texts):
+            raise NodeFault(f"{node.url} did not answer {len(texts)} texts with as many vectors")
+        return vectors
+
+    def _exchange(
+        self, node: Node, method: str, path: str, request: dict[str, Any] | None, seconds: float
+    ) -> dict[str, Any]:
+        """The JSON object that the node answers with status 200. Raises _BatchRefused or a NodeFault."""
+        nodes = self._nodes()
+        timeout = httpx.Timeout(seconds, connect=min(seconds, nodes.connect_seconds))
+        try:
+            response = nodes.http.request(method, node.url + path, json=request, timeout=timeout)
+            answer = response.json()
+        except httpx.TransportError as error:
+            raise NodeFault(f"{node.url} does not answer ({type(error).__name__}: {error})") from None
+        except ValueError:
+            raise NodeFault(f"{node.url} answers {response.status_code} without JSON") from None
+        if not isinstance(answer, dict):
+            raise NodeFault(f"{node.url} answers JSON that is no object")
+        if response.status_code == HTTPStatus.OK:
+            return answer
+        reason = f"{node.url} answers {response.status_code}: {answer.get('error', '')}"
+        match response.status_code:
+            case HTTPStatus.NOT_FOUND:
+                raise NodeLacksModel(self._missing_model(node))
+            case HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.TOO_MANY_REQUESTS:
+                raise NodeBusy(reason)
+            case HTTPStatus.BAD_REQUEST | HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise _BatchRefused(reason)
+            case _:
+                raise NodeFault(reason)
+
+    def _checked(self, vector: Any) -> list[float]:
+        """The vector as a unit vector. Raises DimensionMismatch, or _BatchRefused where it is none."""
+        try:
+            length, norm = len(vector), math.hypot(*vector)
+        except (TypeError, OverflowError):
+            raise _BatchRefused("the answer holds what is not a vector") from None
+        if length != self.dimensions:
+            raise DimensionMismatch(
+                f"the model {self.model} makes vectors of {length} dimensions, and EMBEDDING_DIMENSIONS is"
+                f" {self.dimensions}: set it to {length}, or EMBEDDING_MODEL to another model"
+            )
+        if not abs(norm - 1) <= NORM_TOLERANCE:  # so written, not-a-number fails as well
+            raise _BatchRefused(f"the answer holds a vector of length {norm:.3g} instead of 1")
+        return [number / norm for number in vector]
+
+    def _missing_model(self, node: Node) -> str:
+        return f"the node {node.url} does not have the model {self.model}: run `ollama pull {self.model}` there"
+
+
+@cache
+def client_from_settings() -> EmbeddingClient:
+    """The client for the nodes and the model of the Django settings, one a process."""
+    from django.conf import settings
+
+    return EmbeddingClient(settings.OLLAMA_URLS, settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+
+
+def _clean(text: str) -> str:
+    """The text without what cannot be sent: lone surrogates become U+FFFD, and NUL a space."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", " ").strip()
+
+
+def _full_name(model: str) -> str:
+    """The model's name with its tag, as Ollama compares names."""
+    name = model.lower()
+    return name if ":" in name else f"{name}:latest"
+
+
+def _explained(faults: list[NodeFault]) -> EmbeddingUnavailable:
+    """What the caller is told when every node that could be asked has failed."""
+    message = "; ".join(str(fault) for fault in faults)
+    if all(isinstance(fault, NodeLacksModel) for fault in faults):
+        return ModelMissing(message)
+    return EmbeddingUnavailable(f"no embedding node answers: {message}")

@@ -66,7 +66,7 @@ class Document(Restricted):
     """One file of the institution and what is known about it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    title = models.CharField(max_length=300)
+    title = models.CharField(max_length=300, blank=True, help_text="Taken from the file when left empty.")
     file = models.FileField(upload_to=original_path, editable=False, max_length=200)
     file_name = models.CharField(max_length=255, editable=False)
     file_size = models.PositiveBigIntegerField(editable=False)
@@ -82,9 +82,7 @@ class Document(Restricted):
         related_name="documents",
         help_text="Leave empty when it concerns all campuses.",
     )
-    doc_type = models.ForeignKey(
-        DocumentType, verbose_name="type", on_delete=models.PROTECT, related_name="documents"
-    )
+    doc_type = models.ForeignKey(DocumentType, verbose_name="type", on_delete=models.PROTECT, related_name="documents")
     audience = models.CharField(max_length=12, choices=Audience.choices, default=Audience.DEPARTMENT)
     shared_with = models.ManyToManyField(
         Department,
@@ -151,7 +149,7 @@ class Document(Restricted):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return self.title or self.file_name
 
     def get_absolute_url(self) -> str:
         """The document's page."""
@@ -183,7 +181,11 @@ class Chunk(Restricted):
         ordering = ["document", "position"]
         indexes = [
             HnswIndex(
-                fields=["embedding"], name="chunk_embedding_hnsw", opclasses=["halfvec_cosine_ops"], m=16, ef_construction=64
+                fields=["embedding"],
+                name="chunk_embedding_hnsw",
+                opclasses=["halfvec_cosine_ops"],
+                m=16,
+                ef_construction=64,
             ),
             GinIndex(fields=["lexemes"], name="chunk_lexemes"),
         ]
@@ -200,9 +202,7 @@ class VectorSpace(models.Model):
 
     model = models.CharField(max_length=200)
     dimensions = models.PositiveIntegerField()
-    digest = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return f"{self.model} ({self.dimensions})"
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import DatabaseError, connection, transaction
 
+from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Chunk, VectorSpace
 
 
@@ -41,11 +42,14 @@ def mismatch(model: str, dimensions: int) -> str:
     return ""
 
 
-def claim(model: str, dimensions: int, digest: str) -> None:
-    """Note that the vectors of this model are stored from now on (on the first embedding of an empty corpus)."""
-    VectorSpace.objects.get_or_create(
-        pk=1, defaults={"model": model, "dimensions": dimensions, "digest": digest}
-    )
+def require(model: str, dimensions: int) -> None:
+    """Make sure that vectors of this model may be stored; the first ones of an empty corpus settle it.
+
+    Raises EmbeddingUnavailable with what to do when the stored ones are of another model.
+    """
+    VectorSpace.objects.get_or_create(pk=1, defaults={"model": model, "dimensions": dimensions})
+    if problem := mismatch(model, dimensions):
+        raise EmbeddingUnavailable(problem)
 
 
 @transaction.atomic
@@ -55,10 +59,11 @@ def reset(model: str, dimensions: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX IF EXISTS chunk_embedding_hnsw")
         cursor.execute(
-            f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL"  # noqa: S608
+            f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL"
         )
+        cursor.execute(f"UPDATE {table} SET metadata = metadata - 'unembeddable' WHERE metadata ? 'unembeddable'")  # noqa: S608
         cursor.execute(
-            f"CREATE INDEX chunk_embedding_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "  # noqa: S608
+            f"CREATE INDEX chunk_embedding_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "
             "WITH (m = 16, ef_construction = 64)"
         )
-    VectorSpace.objects.update_or_create(pk=1, defaults={"model": model, "dimensions": dimensions, "digest": ""})
+    VectorSpace.objects.update_or_create(pk=1, defaults={"model": model, "dimensions": dimensions})

@@ -34,6 +34,7 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-ID", "")
         current = given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(current)
+        request.request_id = current  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)
         finally:

@@ -59,21 +59,15 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, exceptions.ValidationError):
         members["errors"] = _field_errors(exc.detail)
         detail = "; ".join(f"{name}: {' '.join(errors)}" for name, errors in members["errors"].items())
+    elif isinstance(exc.detail, dict):
+        # Our own refusals name what was required and what the person has; a token's name its fault.
+        members = {name: value for name, value in exc.detail.items() if name in ("required", "current", "code")}
+        detail = str(exc.detail.get("detail", exc.default_detail))
     else:
-        detail = str(exc.detail) if not isinstance(exc.detail, dict) else str(exc.detail.get("detail", exc))
-    if isinstance(exc, exceptions.PermissionDenied):
-        members |= getattr(exc, "members", {})
+        detail = str(exc.detail)
     response.data = problem(response.status_code, detail, **members)
     response.content_type = CONTENT_TYPE
     return response
-
-
-class ClearanceDenied(exceptions.PermissionDenied):
-    """A 403 that names what was required and what the person has."""
-
-    def __init__(self, detail: str, *, required: Any, current: Any) -> None:
-        super().__init__(detail)
-        self.members = {"required": required, "current": current}
 
 
 def not_found(request: Any, exception: Exception | None = None) -> HttpResponse:

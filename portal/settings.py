@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "csp",
     "django_htmx",
     "django_prometheus",
@@ -185,6 +186,9 @@ OLLAMA_URLS = env.list("OLLAMA_URLS", default=["http://127.0.0.1:11434"])
 EMBEDDING_MODEL = env.str("EMBEDDING_MODEL", default="bge-m3")
 EMBEDDING_DIMENSIONS = env.int("EMBEDDING_DIMENSIONS", default=1024)
 
+# Languages whose stop words and word stems a query is read with, beside the plain words (ISO 639-1).
+SEARCH_LANGUAGES = env.list("SEARCH_LANGUAGES", default=["en", "de", "fr", "es"])
+
 # --- People ------------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
@@ -237,6 +241,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # The page to try the API is served from here, like everything else.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
 }
 
 # --- Pages -------------------------------------------------------------------------------------------------------

@@ -123,7 +123,9 @@ class QueryField(forms.CharField):
                 f"A query may have at most {MAX_QUERY_LENGTH} characters; this one has {len(value)}. Shorten it."
             )
         # Letters, digits and symbols such as emoji can be searched for; punctuation alone cannot.
-        if value and not any(unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in value):
+        if value and not any(
+            unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in value
+        ):
             raise ValidationError("There is no word in this query. Type at least one letter or digit.")
 
 

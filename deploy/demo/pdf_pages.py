@@ -7,6 +7,8 @@ extractors otherwise give the words of a line from left to right.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -82,17 +84,34 @@ class _Pages(FPDF):
         if not self.right_to_left:
             self.cell(width, height, line, new_x="LMARGIN", new_y="NEXT")
             return
-        # The break comes first: marked content must not be open across a page.
+        with self._actual_text(line, height):
+            self.cell(width, height, line, align="R", new_x="LMARGIN", new_y="NEXT")
+
+    @contextmanager
+    def _actual_text(self, text: str, height: float) -> Iterator[None]:
+        """What is written inside is read as `text`. A page break comes before it, never within marked content."""
         if self.will_page_break(height):
             self.add_page()
-        actual = (line + " ").encode("utf-16-be").hex().upper()
-        self._out(f"/Span <</ActualText <FEFF{actual}>>> BDC")
-        self.cell(width, height, line, align="R", new_x="LMARGIN", new_y="NEXT")
+        self._out(f"/Span <</ActualText <FEFF{(text + ' ').encode('utf-16-be').hex().upper()}>>> BDC")
+        yield
         self._out("EMC")
+
+    def _write_row_right_to_left(self, cells: tuple[str, ...]) -> None:
+        height = 7.0
+        width = self.epw / len(cells)
+        with self._actual_text(" | ".join(cells), height):
+            for number, cell in enumerate(cells, start=1):
+                self.set_x(self.w - self.r_margin - number * width)
+                self.cell(width, height, cell, border=1, align="R")
+        self.ln(height)
 
     def write_table(self, block: Block) -> None:
         """A ruled table whose first row is its heading; columns as wide as their longest text asks."""
         self.set_font("body", size=9)
+        if self.right_to_left:
+            for row in block.rows:
+                self._write_row_right_to_left(row)
+            return
         widths = [max(8, min(40, max(len(row[column]) for row in block.rows))) for column in range(len(block.rows[0]))]
         with self.table(col_widths=tuple(widths), line_height=5, padding=1, text_align="LEFT",
                         wrapmode="CHAR" if self.breaks_anywhere else "WORD") as table:

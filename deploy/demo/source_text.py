@@ -87,7 +87,8 @@ def _names(value: str, separator: str) -> tuple[str, ...]:
 
 def _blocks(body: str) -> list[Block]:
     blocks: list[Block] = []
-    for paragraph in re.split(r"\n\s*\n", body.strip()):
+    plain = body.replace("**", "").replace("`", "")  # only the Markdown files keep their emphasis
+    for paragraph in re.split(r"\n\s*\n", plain.strip()):
         lines = paragraph.split("\n")
         if lines == ["\\newpage"]:
             blocks.append(Block("page_break"))

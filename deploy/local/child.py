@@ -18,6 +18,7 @@ import ctypes
 import json
 import os
 import sys
+from typing import Any
 
 # linux/prctl.h, linux/securebits.h, linux/capability.h
 PR_SET_PDEATHSIG = 1
@@ -51,15 +52,15 @@ def _keep_only(capability: int) -> None:
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
 
 
-def _become(account: dict[str, object]) -> None:
-    capability = account["capability"]
-    if isinstance(capability, int):
+def _become(account: dict[str, Any]) -> None:
+    capability: int | None = account["capability"]
+    if capability is not None:
         # Without this bit access(2), which PostgreSQL asks, ignores the capabilities of an ordinary user.
         _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
-    os.setgroups(account["groups"])  # type: ignore[arg-type]
-    os.setresgid(*[account["gid"]] * 3)  # type: ignore[misc]
-    os.setresuid(*[account["uid"]] * 3)  # type: ignore[misc]
-    if isinstance(capability, int):
+    os.setgroups(account["groups"])
+    os.setresgid(account["gid"], account["gid"], account["gid"])
+    os.setresuid(account["uid"], account["uid"], account["uid"])
+    if capability is not None:
         _keep_only(capability)
 
 

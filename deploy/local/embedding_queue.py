@@ -44,9 +44,12 @@ class EmbeddingQueue:
         self._short: list[tuple[int, int, Job]] = []
         self._long: list[tuple[int, int, Job]] = []
         self._changed = threading.Condition()
-        for number in range(threads):
-            threading.Thread(target=self._work, args=(False,), name=f"compute-{number}", daemon=True).start()
-        threading.Thread(target=self._work, args=(True,), name="compute-short", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._work, args=(short_only,), name=f"compute-{number}")
+            for number, short_only in enumerate([False] * threads + [True])
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, texts: Sequence[str], context_tokens: int) -> Job:
         """Put the texts in the queue; wait for `finished` of the answer. Raises QueueFull."""
@@ -67,12 +70,17 @@ class EmbeddingQueue:
             self._finish(job, reason)
 
     def close(self) -> None:
-        """Take nothing more; the threads end after the text they are at."""
+        """Take nothing more, give up what waits, and return when the threads have ended after the text they are at.
+
+        The process must not end before: taking a thread out of the model's C++ code aborts it.
+        """
         with self._changed:
             self._closed = True
             for _, _, job in itertools.chain(self._short, self._long):
                 self._finish(job, QueueFull())
             self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self, short_only: bool) -> None:
         while (task := self._take(short_only)) is not None:

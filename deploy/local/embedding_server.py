@@ -3,8 +3,8 @@
     python -m deploy.local.embedding_server --port 11434
 
 It stands where Ollama stands in production, so that the project needs one client only. It answers as Ollama does
-(`server/routes.go` of Ollama 0.12), for the routes that embedding needs. The e5 prefixes `query: ` and `passage: ` are
-the client's business.
+(its `server/routes.go`), for the routes that embedding needs. The e5 prefixes `query: ` and `passage: ` are the
+client's business.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from deploy.local.embedding_engine import (
@@ -29,16 +30,14 @@ from deploy.local.embedding_engine import (
     MODEL_NAME,
     Embedded,
     Engine,
-    NanoEngine,
-    Vector,
     clean,
-    weights_digest,
-    weights_path,
+    load_engine,
 )
 from deploy.local.embedding_queue import EmbeddingQueue, Job, QueueFull
+from deploy.local.embedding_weights import Floats, weights_digest, weights_path
 
 VERSION = "0.12.6"
-"""The version of Ollama whose answers these are."""
+"""What `/api/version` answers: clients compare it with the version of Ollama that they need."""
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 IDLE_CONNECTION_SECONDS = 300
@@ -119,19 +118,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="embedding_server", description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=11434)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="texts computed at once")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="texts computed at once")
     parser.add_argument("--queue", type=int, default=512, help="requests in hand before the answer is 503")
+    home = Path(os.environ.get("CLOISTER_HOME", "var"))
+    parser.add_argument("--cache", type=Path, default=home / "models", help="where the model's graph is kept")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
     begun = time.monotonic()
-    engine = NanoEngine()
+    engine = load_engine(options.cache)
     queue = EmbeddingQueue(engine, threads=options.threads, max_requests=options.queue)
     service = Service(engine, queue, weights_digest(), weights_path().stat().st_size)
     try:
         server = EmbeddingServer((options.host, options.port), service)
     except OSError as error:
         log.error("cannot listen on %s:%d: %s; choose another --port", options.host, options.port, error.strerror)
+        queue.close()
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         # shutdown() waits for the serving loop, so it cannot be called from the thread that runs it.
@@ -140,9 +142,11 @@ def main(arguments: list[str] | None = None) -> int:
         "serving %s with %s on http://%s:%d, %d threads, ready after %.1f s",
         MODEL_NAME, engine.name, options.host, server.server_port, options.threads, time.monotonic() - begun,
     )  # fmt: skip
-    server.serve_forever(poll_interval=0.1)
-    queue.close()
-    server.server_close()
+    try:
+        server.serve_forever(poll_interval=0.1)
+    finally:
+        queue.close()
+        server.server_close()
     return 0
 
 
@@ -281,7 +285,7 @@ class Handler(BaseHTTPRequestHandler):
         service = self.server.service
         texts = [clean(text) for text in texts]
         context = min(CONTEXT_TOKENS, _whole_number(asked.get("options") or {}, "num_ctx") or CONTEXT_TOKENS)
-        if asked.get("truncate") is False and any(service.engine.count_tokens(text) > context for text in texts):
+        if asked.get("truncate") is False and not all(service.engine.fits(text, context) for text in texts):
             raise ProtocolError(HTTPStatus.BAD_REQUEST, "the input length exceeds the context length")
         try:
             job = service.queue.submit(texts, context)
@@ -358,8 +362,8 @@ def _whole_number(asked: dict[str, Any], key: str) -> int:
     return value
 
 
-def _numbers(vector: Vector, size: int) -> list[float]:
-    """The vector for JSON: its first `size` numbers (all when 0) as a unit vector, to 8 decimals as float32 has them."""
+def _numbers(vector: Floats, size: int) -> list[float]:
+    """The vector for JSON: its first `size` numbers (all when 0) as a unit vector, with float32's 8 decimals."""
     wide = vector.astype("float64")
     if 0 < size < len(wide):
         wide = wide[:size]

@@ -1,0 +1,28 @@
+"""How gunicorn runs the portal, locally and in production; the environment sets what differs."""
+
+import os
+
+from prometheus_client import multiprocess
+
+wsgi_app = "portal.wsgi:application"
+bind = f"{os.environ.get('BIND_ADDRESS', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "8"))
+# Loaded once and shared by the workers: less memory, faster restarts. Connections are opened after the fork.
+preload_app = True
+timeout = 60
+graceful_timeout = 20
+keepalive = 5
+max_requests = 20_000
+max_requests_jitter = 2_000
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+accesslog = None
+errorlog = "-"
+control_socket_disable = True
+
+
+def child_exit(server, worker):
+    """Take the metrics of a worker that is gone out of the live gauges."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,72 @@
+"""The browser for the browser tests: found, or installed, or else the command that would install it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.local.console import Console
+from deploy.local.home import Home
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL_SECONDS = 600.0
+
+_ASK_PLAYWRIGHT = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
+
+
+def find_chromium(python: Path) -> str | None:
+    """The path of a browser on this machine: CHROMIUM_PATH, one on PATH, or one that Playwright installed."""
+    named = os.environ.get("CHROMIUM_PATH")
+    if named:
+        return named if os.access(named, os.X_OK) else None
+    for program in PROGRAMS:
+        path = shutil.which(program)
+        if path:
+            return path
+    asked = subprocess.run([str(python), "-c", _ASK_PLAYWRIGHT], capture_output=True, text=True, check=False)
+    path = asked.stdout.strip()
+    return path if asked.returncode == 0 and os.access(path, os.X_OK) else None
+
+
+def ensure_chromium(python: Path, home: Home, console: Console) -> str | None:
+    """A browser, installed if need be; None when there is none to be had, which the browser tests will then say."""
+    found = find_chromium(python)
+    if found or os.environ.get("CHROMIUM_PATH"):
+        return found
+    is_root = os.geteuid() == 0 and shutil.which("apt-get") is not None
+    attempts = [[str(python), "-m", "playwright", "install", "chromium"]]
+    if is_root:
+        attempts.insert(0, ["apt-get", "install", "-y", "--no-install-recommends", "chromium"])
+    console.say("Installing Chromium for the browser tests…")
+    for command in attempts:
+        if _run(command, home):
+            found = find_chromium(python)
+            if found:
+                return found
+    mend = "apt-get install chromium (as root)" if not is_root else "apt-get update && apt-get install chromium"
+    console.say(f"No Chromium could be installed, so the browser tests will fail. What mends it: {mend}")
+    return None
+
+
+def _run(command: list[str], home: Home) -> bool:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    with home.log("chromium").open("ab") as log:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                timeout=INSTALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0

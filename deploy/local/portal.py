@@ -1,0 +1,77 @@
+"""The portal's own processes and the steps that prepare it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.local.home import ROOT
+from deploy.local.probe import get
+from deploy.local.service import Service
+from deploy.local.stack import Stack
+
+DEMO_ACCOUNTS = ("student", "staff", "academic", "librarian", "admin")
+
+# Tasks of the queue 'ingestion' embed documents; two at once keep the embedding node busy.
+WORKER_CONCURRENCY = "2"
+
+
+def web_address(bind_address: str, port: int) -> str:
+    """What a person types into the browser."""
+    if bind_address in ("0.0.0.0", "::", "127.0.0.1", "::1", "localhost"):
+        return f"http://localhost:{port}/"
+    return f"http://{f'[{bind_address}]' if ':' in bind_address else bind_address}:{port}/"
+
+
+def probe_host(bind_address: str) -> str:
+    """The address under which this machine reaches a server bound like that."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind_address, bind_address)
+
+
+def is_portal_ready(host: str, port: int) -> bool:
+    """Whether the portal says that it serves."""
+    return get(host, port, "/health/ready", seconds=5.0)[0] == 200
+
+
+def portal_environment(stack: Stack, *, port: int, demo: bool) -> dict[str, str]:
+    """The environment of every process of the portal."""
+    return stack.environment() | {"PORT": str(port), "CLOISTER_DEMO": "1" if demo else "0"}
+
+
+def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
+    """Web server, worker and clock, in the order in which they start."""
+    python = str(stack.installation.python)
+    port = int(environment["PORT"])
+    host = probe_host(environment["BIND_ADDRESS"])
+    schedule = stack.home.run / "beat-schedule"
+    return [
+        Service(
+            name="gunicorn",
+            command=(python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "portal.wsgi:application"),
+            environment=environment,
+            ready=lambda: is_portal_ready(host, port),
+            port=port,
+            stop_seconds=15.0,
+        ),
+        Service(
+            name="worker",
+            command=(
+                *(python, "-m", "celery", "-A", "portal", "worker", "--concurrency", WORKER_CONCURRENCY),
+                *("--loglevel", "INFO", "-Q", "celery,ingestion,maintenance"),
+            ),
+            environment=environment,
+            ready=None,
+            # A warm shutdown finishes the task in hand; what is broken off is found again by `reconcile`.
+            stop_seconds=20.0,
+        ),
+        Service(
+            name="beat",
+            command=(python, "-m", "celery", "-A", "portal", "beat", "--schedule", str(schedule), "--pidfile="),
+            environment=environment,
+            ready=None,
+        ),
+    ]
+
+
+def manage_command(python: Path, *arguments: str) -> list[str]:
+    """The command line of a management command."""
+    return [str(python), str(ROOT / "manage.py"), *arguments]

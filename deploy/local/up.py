@@ -1,0 +1,290 @@
+"""`up`: from nothing to a portal that serves, here in the foreground or left behind as a daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import FrameType
+
+from deploy.local import ports
+from deploy.local.console import Console, tail
+from deploy.local.errors import LauncherError, StopRequested
+from deploy.local.home import ROOT, Home
+from deploy.local.install import Installation
+from deploy.local.lock import HomeLock, lock_holder
+from deploy.local.machine import START_BYTES, require_room
+from deploy.local.orphans import stop_orphans
+from deploy.local.portal import (
+    DEMO_ACCOUNTS,
+    is_portal_ready,
+    manage_command,
+    portal_environment,
+    portal_services,
+    probe_host,
+    web_address,
+)
+from deploy.local.stack import (
+    Stack,
+    given_by_environment,
+    make_stack,
+    require_machine,
+    require_reachable,
+)
+from deploy.local.step import Step
+from deploy.local.supervisor import Supervisor
+
+# Longest waits, in seconds. The database replays its log after a crash; the model is read from disk.
+DATABASE_SECONDS, PARTS_SECONDS, PORTAL_SECONDS = 300.0, 120.0, 120.0
+MIGRATE_SECONDS, DEMO_SECONDS = 3600.0, 1800.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person asked of `up`."""
+
+    port: int
+    demo: bool
+    detach: bool
+    bind_address: str
+
+
+def up(home: Home, wish: Wish) -> int:
+    """Start the instance of this home. Returns the exit status; raises LauncherError when it cannot be started."""
+    given = given_by_environment()
+    require_machine(given)
+    home.create()
+    lock = HomeLock(home)
+    if not lock.acquire("up"):
+        return _already_running(home, wish)
+    console = Console(home.log("cloister"))
+    installation = Installation()
+    try:
+        with _stop_raises():
+            stop_orphans(home, console.say)
+            _require_free(wish)
+            require_room(home.path, START_BYTES)
+            require_reachable(given)
+            installation.ensure(home, console)
+            stack = make_stack(home, installation, given, running=False)
+        if wish.detach:
+            return _detach(home, lock, stack, wish, console)
+        _supervise(lock, stack, wish, console, on_ready=lambda: console.say("Stop it with Ctrl-C."))
+        console.say("Stopped.")
+    except StopRequested:
+        console.say("Stopped before it had started.")
+        return 130
+    finally:
+        lock.release()
+    return 0
+
+
+def _supervise(lock: HomeLock, stack: Stack, wish: Wish, console: Console, on_ready: object) -> None:
+    """Run the stack until asked to stop; leaves nothing running, however it ends."""
+    assert callable(on_ready)
+    home = stack.home
+    supervisor = Supervisor(home, console)
+    home.wipe_metrics()
+    with supervisor.signals():
+        try:
+            _start_everything(supervisor, stack, wish, console)
+            on_ready()
+            supervisor.run_forever()
+        except StopRequested:
+            console.say("Stopping…")
+        finally:
+            supervisor.stop()
+
+
+def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console: Console) -> None:
+    home = stack.home
+    started = time.monotonic()
+    environment = portal_environment(stack, port=wish.port, demo=wish.demo)
+    address = web_address(wish.bind_address, wish.port)
+    supervisor.publish(
+        address=address,
+        host=probe_host(wish.bind_address),
+        port=wish.port,
+        demo=wish.demo,
+        given=asdict(stack.given),
+    )
+    names = [*(["PostgreSQL"] if stack.postgres else []), *(["Valkey"] if stack.valkey else [])]
+    names += ["the embedding server"] if stack.embedding else []
+    if names:
+        console.say(f"Starting {', '.join(names)}…")
+    for service in stack.services():
+        supervisor.start(service)
+    if stack.postgres:
+        if stack.postgres.initialise():
+            home.demo_marker.unlink(missing_ok=True)
+        supervisor.start(stack.postgres.service())
+        supervisor.wait_ready("postgres", seconds=DATABASE_SECONDS)
+        stack.postgres.ensure_database()
+    console.say("Bringing the database and the static files up to date…")
+    supervisor.run_steps(
+        Step("migrate", manage_command(stack.installation.python, "migrate", "--noinput"), environment),
+        Step("collectstatic", manage_command(stack.installation.python, "collectstatic", "--noinput"), environment),
+        seconds=MIGRATE_SECONDS,
+    )
+    supervisor.wait_ready(*(service.name for service in stack.services()), seconds=PARTS_SECONDS)
+    console.say("Starting the portal…")
+    for service in portal_services(stack, environment):
+        supervisor.start(service)
+    if wish.demo:
+        _load_demo(supervisor, stack, environment, console)
+    supervisor.wait_ready("gunicorn", seconds=PORTAL_SECONDS)
+    console.say(f"Cloister is ready after {time.monotonic() - started:.0f} s: {address}")
+    if wish.demo:
+        *others, last = DEMO_ACCOUNTS
+        console.say(
+            f"Demo sign-ins: {', '.join(others)} or {last}, each with the password {environment['DEMO_PASSWORD']}"
+        )
+
+
+def _load_demo(supervisor: Supervisor, stack: Stack, environment: dict[str, str], console: Console) -> None:
+    """Load the demo corpus unless this very corpus was loaded into this very database."""
+    manifest = ROOT / "deploy" / "demo" / "manifest.csv"
+    corpus = manifest.read_bytes() if manifest.exists() else b""
+    database = b"embedded" if stack.postgres else stack.given.database_url.encode()
+    wanted = hashlib.sha256(corpus + b"\0" + database).hexdigest()
+    marker = stack.home.demo_marker
+    if marker.exists() and marker.read_text(encoding="ascii") == wanted:
+        return
+    console.say("Loading the demo corpus…")
+    step = Step("load_demo", manage_command(stack.installation.python, "load_demo", "--wait"), environment, show=True)
+    supervisor.run_steps(step, seconds=DEMO_SECONDS)
+    marker.write_text(wanted, encoding="ascii")
+
+
+def _require_free(wish: Wish) -> None:
+    try:
+        free = ports.is_free(wish.port, wish.bind_address)
+    except PermissionError as error:
+        raise LauncherError(
+            f"port {wish.port} is reserved for the administrator: choose one above 1023, as in "
+            "./cloister up --port 8000"
+        ) from error
+    except OSError as error:
+        raise LauncherError(
+            f"BIND_ADDRESS={wish.bind_address} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all."
+        ) from error
+    if not free:
+        raise LauncherError(
+            f"port {wish.port} is taken by another program: stop that one, or choose another port, as in "
+            f"./cloister up --port {wish.port + 1}"
+        )
+
+
+def _already_running(home: Home, wish: Wish) -> int:
+    """Somebody else has the lock: wait until that instance is ready, and say where it is."""
+    deadline = time.monotonic() + PORTAL_SECONDS
+    said = False
+    while (holder := lock_holder(home)) is not None and time.monotonic() < deadline:
+        state = home.read_state()
+        if state and is_portal_ready(state["host"], state["port"]):
+            if state["port"] != wish.port:
+                raise LauncherError(
+                    f"Cloister runs already, at {state['address']}: stop it with ./cloister down before starting it on "
+                    "another port."
+                )
+            print(f"Cloister runs already: {state['address']}")
+            return 0
+        if not said:
+            print(f"Another launcher (process {holder['pid']}) is at work in {home.path}; waiting for it…", flush=True)
+            said = True
+        time.sleep(0.5)
+    raise LauncherError(
+        f"another launcher works in {home.path} and nothing is ready there: look at ./cloister logs, and start again "
+        "after ./cloister down."
+    )
+
+
+@contextmanager
+def _stop_raises() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM raise StopRequested wherever they arrive."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StopRequested
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _detach(home: Home, lock: HomeLock, stack: Stack, wish: Wish, console: Console) -> int:
+    """Leave a supervisor behind as a daemon, and wait until it is ready. Returns the exit status."""
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    daemon = os.fork()
+    if daemon == 0:
+        os.close(reader)
+        _be_daemon(home, lock, stack, wish, writer)
+    os.close(writer)
+    lock.hand_over()
+    try:
+        with _stop_raises():
+            return _follow_daemon(home, reader)
+    except StopRequested:
+        os.kill(daemon, signal.SIGTERM)
+        os.waitpid(daemon, 0)
+        raise
+
+
+def _be_daemon(home: Home, lock: HomeLock, stack: Stack, wish: Wish, writer: int) -> None:
+    """The forked child: supervise, and tell the waiting launcher how the start went. Never returns."""
+    os.setsid()
+    lock.name_holder("up")
+    with open(os.devnull, "rb") as nothing, home.log("cloister").open("ab") as log:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    stream = os.fdopen(writer, "w", encoding="utf-8")
+    console = Console(home.log("cloister"), stream)
+    status = 1
+
+    def tell(outcome: dict[str, str]) -> None:
+        console.mute()
+        try:
+            stream.write("\0" + json.dumps(outcome) + "\n")
+            stream.close()
+        except OSError:
+            console.note("The launcher that waited is gone.")
+
+    try:
+        _supervise(lock, stack, wish, console, on_ready=lambda: tell({}))
+        status = 0
+    except LauncherError as error:
+        console.note(str(error))
+        tell({"message": str(error), "log": error.log})
+    finally:
+        lock.release()
+        console.note("Stopped.")
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _follow_daemon(home: Home, reader: int) -> int:
+    """Show what the daemon says until it is ready. Raises LauncherError when it is not."""
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        for line in lines:
+            if not line.startswith("\0"):
+                print(line, end="", flush=True)
+                continue
+            outcome = json.loads(line[1:])
+            if outcome:
+                raise LauncherError(outcome["message"], log=outcome["log"])
+            print("Stop it with ./cloister down.")
+            return 0
+    log = home.log("cloister")
+    if lock_holder(home) is None and "Stopping…" in tail(log, 3):
+        raise LauncherError("it was stopped while it started.")
+    raise LauncherError(f"the supervisor ended while it started: read {log}.", log=tail(log))

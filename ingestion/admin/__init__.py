@@ -1,0 +1,6 @@
+"""The librarians' pages in the admin site."""
+
+from ingestion.admin.documents import DocumentAdmin
+from ingestion.admin.vocabulary import DocumentTypeAdmin, TagAdmin
+
+__all__ = ["DocumentAdmin", "DocumentTypeAdmin", "TagAdmin"]

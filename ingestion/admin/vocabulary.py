@@ -1,0 +1,55 @@
+"""Document types and tags: the words that documents are sorted by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from accounts.admin import RefusedWhileInUse
+from accounts.clearance import viewer_for
+from ingestion.models import Document, DocumentType, Tag
+
+
+def _with_managed_counts(words: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    """Each word with the number of documents that this person manages: other documents are not betrayed by a count."""
+    managed = Document.objects.manageable_by(viewer_for(request.user)).order_by().values("pk")
+    return words.annotate(managed_count=Count("documents", filter=Q(documents__in=managed), distinct=True))
+
+
+@admin.register(DocumentType)
+class DocumentTypeAdmin(RefusedWhileInUse):
+    """The kinds of documents. The short name is what filters, manifests and the API use."""
+
+    list_display = ("name", "slug", "document_count")
+    search_fields = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DocumentType]:
+        """Types with their counts."""
+        return _with_managed_counts(super().get_queryset(request), request)
+
+    @admin.display(description="Documents", ordering="managed_count")
+    def document_count(self, word: Any) -> int:
+        """How many documents are of this type."""
+        return word.managed_count
+
+
+@admin.register(Tag)
+class TagAdmin(ModelAdmin):
+    """Free key words. Librarians add to them; a tag that is deleted goes from its documents too."""
+
+    list_display = ("name", "document_count")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        """Tags with their counts."""
+        return _with_managed_counts(super().get_queryset(request), request)
+
+    @admin.display(description="Documents", ordering="managed_count")
+    def document_count(self, word: Any) -> int:
+        """How many of the documents that this person manages bear the tag."""
+        return word.managed_count

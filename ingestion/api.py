@@ -1,0 +1,222 @@
+"""Documents by machine: list, upload, look at, change, archive, retry, download."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import FileResponse
+from django.shortcuts import get_object_or_404
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, generics, parsers, serializers, status
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.clearance import Audience, Viewer, viewer_for
+from accounts.models import Campus, Department
+from accounts.permissions import MaySearch, ReadOrCurate
+from ingestion import pipeline
+from ingestion.models import Chunk, Document, DocumentType, Tag
+
+EDITABLE = (
+    "title", "department", "campus", "doc_type", "clearance", "audience", "shared_with", "language", "priority",
+    "tags", "last_reviewed",
+)  # fmt: skip
+
+
+class DocumentSerializer(serializers.ModelSerializer[Document]):
+    """A document as the contract writes it (DESIGN, section 5)."""
+
+    title = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    department = serializers.SlugRelatedField(slug_field="name", queryset=Department.objects.all())
+    campus = serializers.SlugRelatedField(
+        slug_field="name", queryset=Campus.objects.all(), allow_null=True, required=False
+    )
+    doc_type = serializers.SlugRelatedField(slug_field="slug", queryset=DocumentType.objects.all())
+    clearance = serializers.IntegerField(min_value=1, max_value=4, required=False)
+    audience = serializers.ChoiceField(choices=Audience.choices, required=False)
+    shared_with = serializers.SlugRelatedField(
+        slug_field="name", queryset=Department.objects.all(), many=True, required=False
+    )
+    tags = serializers.SlugRelatedField(slug_field="name", queryset=Tag.objects.all(), many=True, required=False)
+    url = serializers.URLField(source="get_absolute_url", read_only=True)
+
+    class Meta:
+        model = Document
+        fields = [
+            "id", "title", "status", "progress", "error", "department", "campus", "doc_type", "clearance", "audience",
+            "shared_with", "language", "priority", "tags", "last_reviewed", "chunk_count", "page_count", "file_name",
+            "sha256", "created_at", "updated_at", "url",
+        ]  # fmt: skip
+        read_only_fields = [name for name in fields if name not in EDITABLE]
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks."""
+        return viewer_for(self.context["request"].user)
+
+    def validate_clearance(self, clearance: int) -> int:
+        """Nobody sets a clearance above their own."""
+        own = self.viewer.effective_clearance
+        if clearance > own:
+            raise exceptions.PermissionDenied(
+                {"detail": "This clearance is above your own.", "required": clearance, "current": own}
+            )
+        return clearance
+
+    def validate_department(self, department: Department) -> Department:
+        """Librarians file documents under their own departments only."""
+        viewer = self.viewer
+        if not viewer.every_department and department.pk not in viewer.departments:
+            raise serializers.ValidationError("You do not curate this department.")
+        return department
+
+
+class UploadSerializer(DocumentSerializer):
+    """An upload: the file and what is said about it."""
+
+    file = serializers.FileField(write_only=True, allow_empty_file=True, max_length=255)
+
+    class Meta(DocumentSerializer.Meta):
+        fields = ["file", *EDITABLE]
+        read_only_fields: list[str] = []
+
+
+def _related(documents: QuerySet[Document]) -> QuerySet[Document]:
+    return documents.select_related("department", "campus", "doc_type").prefetch_related("shared_with", "tags")
+
+
+def readable(request: Request) -> QuerySet[Document]:
+    """What the person may see, and what they may manage."""
+    viewer = viewer_for(request.user)
+    seen = Document.objects.visible_to(viewer)
+    return _related((seen | Document.objects.manageable_by(viewer)).distinct() if viewer.curates else seen)
+
+
+class DocumentsView(generics.ListCreateAPIView[Document]):
+    """List and upload."""
+
+    permission_classes = [ReadOrCurate]
+    parser_classes = [parsers.MultiPartParser]
+    serializer_class = DocumentSerializer
+
+    def get_queryset(self) -> QuerySet[Document]:
+        return readable(self.request).order_by("-created_at", "pk")
+
+    @extend_schema(request=UploadSerializer, responses={202: DocumentSerializer})
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Upload a file. Answers 202 at once; the workers do the rest, and `status` tells how far they are."""
+        upload = UploadSerializer(data=request.data, context=self.get_serializer_context())
+        upload.is_valid(raise_exception=True)
+        given = dict(upload.validated_data)
+        file = given.pop("file")
+        for name in ("shared_with", "tags"):
+            given[name] = tuple(given.get(name, ()))
+        try:
+            document = pipeline.register_upload(
+                file, file_name=file.name, uploader=request.user, metadata=pipeline.DocumentMetadata(**given)
+            )
+        except pipeline.UploadRejected as error:
+            if error.reason == "duplicate":
+                raise Duplicate(str(error)) from None
+            raise serializers.ValidationError({"file": [str(error)]}) from None
+        body = DocumentSerializer(document, context=self.get_serializer_context()).data
+        return Response(
+            body, status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/documents/{document.pk}/"}
+        )
+
+
+class Duplicate(exceptions.APIException):
+    """The same file is already here."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "duplicate"
+
+
+class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
+    """One document: look at it, change what is said about it, archive it."""
+
+    permission_classes = [ReadOrCurate]
+    serializer_class = DocumentSerializer
+    http_method_names = ["get", "patch", "delete", "head", "options"]
+
+    def get_queryset(self) -> QuerySet[Document]:
+        if self.request.method in SAFE_METHODS:
+            return readable(self.request)
+        return _related(Document.objects.manageable_by(viewer_for(self.request.user)))
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Document]) -> None:
+        """Write only what was sent, so that a running ingestion's own fields are left alone."""
+        document = serializer.instance
+        given = dict(serializer.validated_data)
+        for name in ("shared_with", "tags"):
+            if name in given:
+                getattr(document, name).set(given.pop(name))
+        for name, value in given.items():
+            setattr(document, name, value)
+        document.save(update_fields=[*given, "updated_at"])
+        pipeline.metadata_changed(document)
+
+    def perform_destroy(self, instance: Document) -> None:
+        """Archive: it leaves every search at once, and can be restored."""
+        pipeline.archive(instance)
+
+
+class RetryView(APIView):
+    """Try a failed document again."""
+
+    permission_classes = [ReadOrCurate]
+
+    @extend_schema(request=None, responses={202: DocumentSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Queue the document again."""
+        document = get_object_or_404(_related(Document.objects.manageable_by(viewer_for(request.user))), pk=pk)
+        pipeline.retry(document)
+        document.refresh_from_db()
+        body = DocumentSerializer(document, context={"request": request}).data
+        return Response(body, status=status.HTTP_202_ACCEPTED)
+
+
+class ChunkSerializer(serializers.ModelSerializer[Chunk]):
+    """A piece of a document's text."""
+
+    class Meta:
+        model = Chunk
+        fields = ["id", "position", "page_number", "section_title", "text"]
+
+
+class ChunksView(generics.ListAPIView[Chunk]):
+    """The text of a document, in order."""
+
+    permission_classes = [MaySearch]
+    serializer_class = ChunkSerializer
+
+    def get_queryset(self) -> QuerySet[Chunk]:
+        viewer = viewer_for(self.request.user)
+        document = get_object_or_404(Document.objects.visible_to(viewer), pk=self.kwargs["pk"])
+        return Chunk.objects.visible_to(viewer).filter(document=document).order_by("position")
+
+
+class FileView(APIView):
+    """The original."""
+
+    permission_classes = [MaySearch]
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID) -> FileResponse:
+        """The original file, as an attachment."""
+        return original(get_object_or_404(readable(request), pk=pk))
+
+
+def original(document: Document) -> FileResponse:
+    """The stored file as a download that no browser runs in the portal's own context."""
+    response = FileResponse(document.file.open("rb"), content_type="application/octet-stream")
+    response["Content-Disposition"] = content_disposition_header(True, document.file_name)
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,217 @@
+"""The pieces that chunks are made of: headings, paragraphs, lists, tables and code, and how to take them apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ingestion.extraction_types import Page
+
+TokenCounter = Callable[[str], int]
+Kind = Literal["heading", "paragraph", "list", "table", "code"]
+
+_HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
+_LIST_LINE = re.compile(r"\s*(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+\S")
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})")
+_TABLE_RULE = re.compile(r"\|[\s:|-]+\|?\s*")
+# A line that long is a paragraph that somebody began with a '#'.
+_LONGEST_HEADING = 200
+_BLOCK_GAP = "\n\n"
+# Between sentences: after an end mark and white space, or directly after the full-width marks of scripts without
+# spaces. Two characters before the mark keep 'z. B.' and initials together.
+_SENTENCE_GAP = re.compile(
+    r"(?<=[^\s.][^\s.][.!?…؟۔।॥።])[\"'»”’)\]]*(\s+)(?=[^\s\W_a-zà-öø-ÿ]|[\"'«„“‘(\[¿¡-])|(?<=[。！？；｡])(?![。！？；｡」』”’）\s])|(\n+)"
+)
+_SOFT_BREAK = re.compile(r"[\s\u200b]|(?<=[,;:、，：；·])")
+_JOINERS = "\u200c\u200d"
+# No language's token is longer; a window of that many characters a token is surely enough.
+_CHARACTERS_PER_TOKEN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A block of the document, or a part of one.
+
+    `gap` is the white space that stands between it and the piece before, when both are in one chunk. `section` is the
+    path of headings above it, the outermost first. `context` is the head of the table that it goes on.
+    """
+
+    text: str
+    kind: Kind
+    page_number: int
+    section: tuple[str, ...] = ()
+    gap: str = _BLOCK_GAP
+    context: str = ""
+
+
+def pieces_of(pages: Sequence[Page]) -> Iterator[Piece]:
+    """The blocks of all pages in order. A section goes on over pages until the next heading of its level."""
+    outline: list[tuple[int, str]] = []
+    for page in pages:
+        for kind, lines in _blocks(page.text.split("\n")):
+            text = "\n".join(lines).rstrip()
+            if kind == "heading":
+                match = _HEADING.fullmatch(text.strip())
+                assert match is not None
+                level = len(match[1])
+                outline = [(depth, title) for depth, title in outline if depth < level]
+                outline.append((level, " ".join(match[2].split())))
+            yield Piece(text, kind, page.number, tuple(title for _, title in outline))
+
+
+def split_piece(piece: Piece, limit: int, count: TokenCounter) -> Iterator[Piece]:
+    """The piece's smallest natural parts: lines of a list, table or code, else sentences; each at most `limit`."""
+    if piece.kind in ("list", "table", "code"):
+        parts = [(line, "\n") for line in piece.text.split("\n") if line.strip()]
+    else:
+        parts = list(_sentences(piece.text))
+    context = _table_head(piece)
+    gap = piece.gap
+    for text, gap_after in parts:
+        for part, part_gap_after in _at_most(text, limit, count):
+            yield replace(piece, text=part, gap=gap, context=context)
+            gap = part_gap_after
+        gap = gap_after
+
+
+def trailing_text(text: str, limit: int, count: TokenCounter) -> str:
+    """The end of `text` of at most `limit` tokens: whole sentences where one fits, else whole words, else characters."""
+    window = text[-limit * _CHARACTERS_PER_TOKEN :]
+    if not window.strip() or limit <= 0:
+        return ""
+    parts = list(_sentences(window))
+    starts: list[int] = []
+    at = 0
+    for part, gap in parts:
+        starts.append(at)
+        at += len(part) + len(gap)
+    # The window's own beginning is a sentence's only when it is the text's.
+    for start in starts if len(window) == len(text) else starts[1:]:
+        if count(window[start:]) <= limit:
+            return window[start:].strip()
+    breaks = [match.end() for match in _SOFT_BREAK.finditer(window)]
+    for start in breaks or range(len(window)):
+        if window[start:].strip() and count(window[start:]) <= limit and _may_cut(window, start):
+            return window[start:].strip()
+    return ""
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[Kind, list[str]]]:
+    """Runs of lines that belong together."""
+    position = 0
+    while position < len(lines):
+        if not lines[position].strip():
+            position += 1
+            continue
+        kind = _kind(lines[position])
+        end = _block_end(lines, position, kind)
+        yield kind, lines[position:end]
+        position = end
+
+
+def _kind(line: str) -> Kind:
+    if line[0] == "#" and len(line) <= _LONGEST_HEADING and _HEADING.fullmatch(line.strip()):
+        return "heading"
+    if line[0] == "|":
+        return "table"
+    if _FENCE.match(line):
+        return "code"
+    return "list" if _LIST_LINE.match(line) else "paragraph"
+
+
+def _block_end(lines: list[str], start: int, kind: Kind) -> int:
+    """The index after the last line of the block that begins at `start`."""
+    end = start + 1
+    if kind == "heading":
+        return end
+    if kind == "code":
+        fence = _FENCE.match(lines[start])
+        assert fence is not None
+        while end < len(lines) and not lines[end].strip().startswith(fence[1]):
+            end += 1
+        return min(end + 1, len(lines))
+    while end < len(lines):
+        line = lines[end]
+        if not line.strip():
+            if kind != "list" or not _goes_on(lines, end):
+                break
+        elif _kind(line) != kind and not (kind == "list" and _kind(line) == "paragraph"):
+            break
+        end += 1
+    return end
+
+
+def _goes_on(lines: list[str], blank: int) -> bool:
+    """Whether a list goes on after a blank line: with a further point, or an indented line."""
+    after = lines[blank + 1] if blank + 1 < len(lines) else ""
+    return bool(after.strip()) and (_kind(after) == "list" or after.startswith("  ")) and not _FENCE.match(after)
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """(sentence, white space after it), in order."""
+    start = 0
+    for match in _SENTENCE_GAP.finditer(text):
+        gap = match[1] or match[2] or ""
+        end = match.end() - len(gap)
+        if end > start:
+            yield text[start:end], gap
+            start = match.end()
+    if start < len(text):
+        yield text[start:], ""
+
+
+def _at_most(text: str, limit: int, count: TokenCounter) -> Iterator[tuple[str, str]]:
+    """(part, white space after it) of at most `limit` tokens each, cut between words, else between characters."""
+    start = 0
+    while start < len(text):
+        end = _cut(text, start, limit, count)
+        part = text[start:end]
+        stripped = part.rstrip()
+        after = part[len(stripped) :]
+        if stripped:
+            yield stripped, after
+        start = end
+
+
+def _cut(text: str, start: int, limit: int, count: TokenCounter) -> int:
+    """Where the part that begins at `start` has to end."""
+    end = min(len(text), start + limit * _CHARACTERS_PER_TOKEN)
+    tokens = count(text[start:end])
+    if tokens <= limit:
+        return end if end == len(text) else _soft_cut(text, start, end)
+    while tokens > limit and end - start > 1:
+        end = start + max(1, min(end - start - 1, (end - start) * limit // tokens))
+        tokens = count(text[start:end])
+    return _soft_cut(text, start, end)
+
+
+def _soft_cut(text: str, start: int, end: int) -> int:
+    """The last break in the second half of text[start:end], else the last place between two written characters."""
+    middle = start + (end - start) // 2
+    breaks = [match.end() for match in _SOFT_BREAK.finditer(text, middle, end) if match.end() > start]
+    if breaks:
+        return breaks[-1]
+    for place in range(end, start, -1):
+        if _may_cut(text, place):
+            return place
+    return end
+
+
+def _may_cut(text: str, place: int) -> bool:
+    """Whether a cut before text[place] leaves letters and their marks, and joined characters, together."""
+    if place >= len(text):
+        return True
+    following = text[place]
+    is_mark = unicodedata.category(following) in ("Mn", "Mc", "Me") or following in _JOINERS
+    return not is_mark and text[place - 1 : place] not in _JOINERS
+
+
+def _table_head(piece: Piece) -> str:
+    """The header row of a Markdown table with its rule, or ''."""
+    if piece.kind != "table":
+        return ""
+    lines = piece.text.split("\n", 2)
+    return "\n".join(lines[:2]) if len(lines) > 2 and _TABLE_RULE.fullmatch(lines[1]) else ""

@@ -1,0 +1,194 @@
+"""Taking in a whole folder, with a manifest that says what each file is."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from django.core.files import File
+
+from accounts.clearance import Audience, Clearance, Viewer
+from accounts.models import Campus, Department
+from ingestion.models import Document, DocumentType
+from ingestion.registration import DocumentMetadata, UploadRejected, register
+
+COLUMNS = (
+    "path", "title", "department", "campus", "doc_type", "clearance", "audience", "language", "priority",
+    "last_reviewed",
+)  # fmt: skip
+
+MAX_PROBLEMS = 20
+
+Known = TypeVar("Known")
+
+
+class InvalidManifest(Exception):
+    """The manifest cannot be used; the message names each line and what to do. Nothing was taken in."""
+
+
+@dataclass(frozen=True)
+class FolderFile:
+    """A file to take in, and what is said about it."""
+
+    path: Path
+    name: str
+    metadata: DocumentMetadata
+
+
+@dataclass
+class FolderReport:
+    """What became of the files of a folder."""
+
+    registered: list[Document] = field(default_factory=list)
+    known: list[Document] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Catalogue:
+    """Departments, campuses and document types by name; with `create`, unknown ones are made instead of refused."""
+
+    create: bool = False
+    departments: dict[str, Department] = field(
+        default_factory=lambda: {one.name: one for one in Department.objects.all()}
+    )
+    campuses: dict[str, Campus] = field(default_factory=lambda: {one.name: one for one in Campus.objects.all()})
+    doc_types: dict[str, DocumentType] = field(
+        default_factory=lambda: {one.slug: one for one in DocumentType.objects.all()}
+    )
+
+    def department(self, name: str) -> Department:
+        """The department of this name. Raises ValueError with the known ones."""
+        if name and name not in self.departments and self.create:
+            self.departments[name] = Department(name=name)
+        return _known("department", name, self.departments)
+
+    def campus(self, name: str) -> Campus | None:
+        """The campus of this name; none for an empty one. Raises ValueError with the known ones."""
+        if name and name not in self.campuses and self.create:
+            self.campuses[name] = Campus(name=name)
+        return _known("campus", name, self.campuses) if name else None
+
+    def doc_type(self, slug: str) -> DocumentType:
+        """The document type of this short name. Raises ValueError with the known ones."""
+        if slug and slug not in self.doc_types and self.create:
+            self.doc_types[slug] = DocumentType(slug=slug, name=slug.replace("-", " ").capitalize())
+        return _known("doc_type", slug, self.doc_types)
+
+    def save(self) -> None:
+        """Write what was made."""
+        for known in (self.departments, self.campuses, self.doc_types):
+            for one in known.values():
+                if one.pk is None:
+                    one.save()
+
+
+def _known(kind: str, name: str, known: dict[str, Known]) -> Known:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r} (known: {', '.join(sorted(known)) or 'none'})")
+    return known[name]
+
+
+def read_manifest(folder: Path, manifest: Path, catalogue: Catalogue) -> list[FolderFile]:
+    """The files that a manifest names. Raises InvalidManifest, with every wrong line, before anything is touched."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+            if missing:
+                raise InvalidManifest(
+                    f"{manifest.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
+                    f"The first line must name: {','.join(COLUMNS)}"
+                )
+            rows = list(enumerate(reader, start=2))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidManifest(f"{manifest} cannot be read: {error}. It must be a CSV file in UTF-8.") from None
+    files, problems = [], []
+    for number, row in rows:
+        try:
+            files.append(_file(folder, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if problems:
+        more = len(problems) - MAX_PROBLEMS
+        raise InvalidManifest(
+            f"{manifest.name} has {len(problems)} wrong line{'s' if len(problems) > 1 else ''}; nothing was taken in.\n"
+            + "\n".join(problems[:MAX_PROBLEMS])
+            + (f"\n… and {more} more" if more > 0 else "")
+        )
+    return files
+
+
+def _file(folder: Path, row: dict[str, str], catalogue: Catalogue) -> FolderFile:
+    """One line of a manifest. Raises ValueError with what is wrong with it."""
+    path = (folder / row["path"]).resolve()
+    if not row["path"] or not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"path {row['path']!r} is not inside the folder")
+    if not path.is_file():
+        raise ValueError(f"there is no file {row['path']!r} in the folder")
+    if row["audience"] not in Audience.values:
+        raise ValueError(f"audience {row['audience']!r} must be institution or department")
+    return FolderFile(
+        path,
+        row["path"],
+        DocumentMetadata(
+            title=row["title"][:300],
+            department=catalogue.department(row["department"]),
+            campus=catalogue.campus(row["campus"]),
+            doc_type=catalogue.doc_type(row["doc_type"]),
+            clearance=_number("clearance", row["clearance"], min(Clearance.values), max(Clearance.values)),
+            audience=row["audience"],
+            language=row["language"][:8],
+            priority=_number("priority", row["priority"] or "3", 1, 5),
+            last_reviewed=_date(row["last_reviewed"]),
+        ),
+    )
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ValueError(f"{name} {text!r} must be a number from {least} to {most}")
+    return int(text)
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError(f"last_reviewed {text!r} must be a date such as 2026-03-31") from None
+
+
+def files_without_manifest(folder: Path, metadata: DocumentMetadata) -> list[FolderFile]:
+    """Every file of a folder that is not hidden, all with the same metadata."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    inside = [(path, path.relative_to(folder)) for path in paths]
+    return [
+        FolderFile(path, str(name), metadata)
+        for path, name in inside
+        if not any(part.startswith(".") for part in name.parts)
+    ]
+
+
+def ingest_folder(files: list[FolderFile], *, viewer: Viewer) -> Iterator[FolderReport]:
+    """Register the files one by one; yields the growing report after each.
+
+    A file that is here already is recognised, and one that is refused does not keep the others out.
+    """
+    report = FolderReport()
+    for file in files:
+        try:
+            with file.path.open("rb") as opened:
+                document = register(File(opened), file_name=file.path.name, viewer=viewer, metadata=file.metadata)
+            report.registered.append(document)
+        except UploadRejected as rejection:
+            if rejection.existing:
+                report.known.append(rejection.existing)
+            else:
+                report.rejected[file.name] = str(rejection)
+        except OSError as error:
+            report.rejected[file.name] = f"cannot be read: {error.strerror}"
+        yield report

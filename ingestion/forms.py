@@ -1,0 +1,302 @@
+"""Curators' forms: what may be said about a document, and by whom.
+
+Choices leave out what the person may not set; `clean` refuses it once more, because a choice can be posted by hand and
+what a document already has stays choosable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.conf.locale import LANG_INFO
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from unfold.widgets import (
+    BASE_INPUT_CLASSES,
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from accounts.clearance import Audience, Clearance, Viewer
+from accounts.models import Campus, Department
+from ingestion.models import Document, DocumentType, Tag
+from ingestion.registration import DocumentMetadata
+
+LANGUAGES: dict[str, str] = {
+    code: info["name"] for code, info in sorted(LANG_INFO.items(), key=lambda pair: str(pair[1].get("name")))
+    if len(code) == 2 and "name" in info
+} | {"zh": "Chinese", "no": "Norwegian"}
+"""ISO 639-1 code -> English name, for those that Django knows."""
+
+PRIORITIES = (
+    (1, "1 – stub"),
+    (2, "2 – background"),
+    (3, "3 – ordinary"),
+    (4, "4 – important"),
+    (5, "5 – authoritative"),
+)
+
+
+class DateInput(forms.DateInput):
+    """The browser's own date field: no script, and everybody's calendar."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"class": " ".join(BASE_INPUT_CLASSES)}, format="%Y-%m-%d")
+
+
+class MomentInput(forms.DateTimeInput):
+    """The browser's own field for a date and a time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"class": " ".join(BASE_INPUT_CLASSES)}, format="%Y-%m-%dT%H:%M")
+
+
+class SeveralFilesInput(forms.FileInput):
+    """A file field that takes several files; browsers let people drop files onto it."""
+
+    allow_multiple_selected = True
+
+
+class SeveralFilesField(forms.FileField):
+    """One or more files. Empty ones pass: each file's fate is told on its own."""
+
+    widget = SeveralFilesInput(attrs={"class": "file-drop"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_empty_file=True, **kwargs)
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        """The uploaded files. Raises ValidationError when there is none, or too many."""
+        files = [super(SeveralFilesField, self).clean(one, initial) for one in data or [None]]
+        if len(files) > settings.MAX_FILES_PER_UPLOAD:
+            raise ValidationError(
+                f"These are {len(files)} files. Up to {settings.MAX_FILES_PER_UPLOAD} can be uploaded at once."
+            )
+        return files
+
+
+class TagsField(forms.CharField):
+    """Tags as words between commas."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            max_length=600,
+            help_text="Separated by commas. One that does not exist yet is made.",
+            widget=UnfoldAdminTextInputWidget(),
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        """Tags of a document as text; what a person typed stays as it is."""
+        return value if isinstance(value, str) or value is None else ", ".join(tag.name for tag in value)
+
+    def clean(self, value: Any) -> list[str]:
+        """The names, each once. Raises ValidationError for a name that is too long."""
+        names = list(dict.fromkeys(" ".join(name.split()) for name in super().clean(value).split(",") if name.strip()))
+        limit = Tag._meta.get_field("name").max_length or 0
+        if too_long := [name for name in names if len(name) > limit]:
+            raise ValidationError(f"“{too_long[0][:limit]}…” is longer than {limit} characters.")
+        return names
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether other tags are asked for than there are."""
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+def tags_named(names: list[str]) -> tuple[Tag, ...]:
+    """The tags of these names, whatever their case; those that do not exist yet are made."""
+    return tuple(
+        Tag.objects.filter(name__iexact=name).first() or Tag.objects.get_or_create(name=name)[0] for name in names
+    )
+
+
+class WithinRights(forms.BaseForm):
+    """What any form about documents checks: department and clearance are the person's to give."""
+
+    viewer: Viewer
+    """Who fills the form in."""
+    current: Document | None = None
+    """The document as it stands, or None when it is new."""
+
+    def offer_only_what_is_allowed(self) -> None:
+        """Leave out of the choices what the person may not set. What the document has now stays."""
+        if "department" not in self.fields:
+            return
+        departments = self.fields["department"]
+        if not self.viewer.every_department:
+            own = set(self.viewer.departments) | ({self.current.department_id} if self.current else set())
+            departments.queryset = Department.objects.filter(pk__in=own)
+        self.fields["clearance"].choices = [
+            (value, label) for value, label in Clearance.choices if self._may_set_clearance(value)
+        ]
+        language = self.current.language if self.current else ""
+        known = LANGUAGES if language in ("", *LANGUAGES) else {language: language, **LANGUAGES}
+        self.fields["language"].choices = [("", "Found by itself"), *known.items()]
+
+    def _may_set_clearance(self, value: int) -> bool:
+        return value <= self.viewer.effective_clearance or bool(self.current and self.current.clearance == value)
+
+    def _may_set_department(self, department: Department) -> bool:
+        if self.viewer.every_department or department.pk in self.viewer.departments:
+            return True
+        return bool(self.current and self.current.department_id == department.pk)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses a clearance above the person's own, a department that is not theirs, and a window without room."""
+        cleaned = super().clean() or self.cleaned_data
+        clearance, department = cleaned.get("clearance"), cleaned.get("department")
+        if clearance and not self._may_set_clearance(clearance):
+            self.add_error("clearance", f"Your own clearance is {self.viewer.effective_clearance}; choose a lower one.")
+        if department and not self._may_set_department(department):
+            self.add_error("department", f"You do not curate {department}. Choose one of your own departments.")
+        opens, closes = cleaned.get("visible_from"), cleaned.get("visible_until")
+        if opens and closes and closes <= opens:
+            self.add_error("visible_until", "This is not after the moment from which it is visible.")
+        return cleaned
+
+
+def _choice(**kwargs: Any) -> forms.TypedChoiceField:
+    """A field for a small number that has names."""
+    return forms.TypedChoiceField(coerce=int, widget=UnfoldAdminSelectWidget(), **kwargs)
+
+
+def _clearance() -> forms.TypedChoiceField:
+    return _choice(choices=Clearance.choices, help_text="The lowest clearance that a reader needs.")
+
+
+def _priority() -> forms.TypedChoiceField:
+    return _choice(choices=PRIORITIES, initial=3, help_text="A higher one ranks a little higher.")
+
+
+def _language() -> forms.ChoiceField:
+    return forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget())
+
+
+def _shared_with() -> forms.ModelMultipleChoiceField:
+    return forms.ModelMultipleChoiceField(
+        Department.objects.all(),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="Further departments that may read it when the audience is the department.",
+    )
+
+
+class DocumentForm(WithinRights, forms.ModelForm):
+    """What is known about a document. An emptied title or language is found in the file again."""
+
+    title = forms.CharField(
+        required=False,
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Left empty, it is taken from the file.",
+    )
+    language = _language()
+    clearance = _clearance()
+    priority = _priority()
+    shared_with = _shared_with()
+    tags = TagsField()
+
+    class Meta:
+        model = Document
+        fields = (
+            "title",
+            "doc_type",
+            "language",
+            "campus",
+            "priority",
+            "tags",
+            "last_reviewed",
+            "department",
+            "clearance",
+            "audience",
+            "shared_with",
+            "visible_from",
+            "visible_until",
+        )
+        widgets = {"last_reviewed": DateInput(), "visible_from": MomentInput(), "visible_until": MomentInput()}
+        field_classes = {"visible_from": forms.DateTimeField, "visible_until": forms.DateTimeField}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.current = self.instance
+        self.offer_only_what_is_allowed()
+
+    def _save_m2m(self) -> None:
+        self.cleaned_data["tags"] = tags_named(self.cleaned_data["tags"])
+        super()._save_m2m()
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a filled-in upload form asks for."""
+
+    files: list[UploadedFile]
+    metadata: DocumentMetadata
+
+
+class UploadForm(WithinRights, forms.Form):
+    """Several files, and what is to be said about all of them."""
+
+    files = SeveralFilesField()
+    title = forms.CharField(
+        required=False,
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="For a single file. Left empty, it is taken from the file.",
+    )
+    department = forms.ModelChoiceField(Department.objects.all(), widget=UnfoldAdminSelectWidget())
+    doc_type = forms.ModelChoiceField(DocumentType.objects.all(), label="Type", widget=UnfoldAdminSelectWidget())
+    campus = forms.ModelChoiceField(
+        Campus.objects.all(), required=False, empty_label="All campuses", widget=UnfoldAdminSelectWidget()
+    )
+    clearance = _clearance()
+    audience = forms.ChoiceField(
+        choices=Audience.choices, initial=Audience.DEPARTMENT, widget=UnfoldAdminSelectWidget()
+    )
+    shared_with = _shared_with()
+    language = _language()
+    priority = _priority()
+    tags = TagsField()
+    last_reviewed = forms.DateField(required=False, widget=DateInput())
+    visible_from = forms.DateTimeField(required=False, widget=MomentInput(), help_text="Hidden before this moment.")
+    visible_until = forms.DateTimeField(required=False, widget=MomentInput(), help_text="Hidden from this moment.")
+
+    def __init__(self, *args: Any, viewer: Viewer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.viewer = viewer
+        self.offer_only_what_is_allowed()
+        self.fields["clearance"].initial = viewer.effective_clearance
+        if len(own := self.fields["department"].queryset[:2]) == 1:
+            self.fields["department"].initial = own[0]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses one title for several files."""
+        cleaned = super().clean()
+        if cleaned.get("title") and len(cleaned.get("files") or []) > 1:
+            self.add_error("title", "One title cannot be given to several files. Leave it empty, or upload one file.")
+        return cleaned
+
+    def upload(self) -> Upload:
+        """The files and their metadata. New tags are made here, so call it only on a valid form."""
+        said = {**self.cleaned_data}
+        files = said.pop("files")
+        said["tags"], said["shared_with"] = tags_named(said["tags"]), tuple(said["shared_with"])
+        return Upload(files, DocumentMetadata(**said))
+
+
+class ReplacementForm(forms.Form):
+    """A new original for a document."""
+
+    file = forms.FileField(
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"class": "file-drop"}),
+        help_text="What is searched now stays until the new file has been read.",
+    )

@@ -1,0 +1,115 @@
+"""Text to the words that the lexical search compares, the same for chunks and queries.
+
+PostgreSQL's default parser and its `simple` configuration do not fold accents, know nothing of words in scripts
+without spaces, and cut identifiers at their hyphens in their own way. So text is normalised here, before it goes in:
+
+- compatibility forms, case and accents are folded: 'Café' and 'ＣＡＦÉ' are 'cafe', 'Straße' is 'strasse';
+- Arabic loses its vowel signs and tatweel, and the variants of alef, yeh and teh marbuta become one;
+- runs of Chinese characters, kana, Thai, Lao, Khmer and Burmese become overlapping pairs: '大学图书馆' is
+  '大学 学图 图书 书馆'. A single character stays single;
+- an identifier such as 'HR-12', 'COMP-10001/A' or 'v2.1' stands for itself as one word without its marks and for its
+  parts: 'hr12 hr 12'. 'HR 12' and 'HR12' are not split or joined: they are found by their own words.
+
+The result has only words and single spaces, so that the parser finds exactly these words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# ISO 639-1 to PostgreSQL's built-in configurations (pg_ts_config of PostgreSQL 18); what is not here is 'simple'.
+TEXT_SEARCH_CONFIGS: Mapping[str, str] = MappingProxyType(
+    {
+        "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english",
+        "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish",
+        "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
+        "ne": "nepali", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+        "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+    }
+)  # fmt: skip
+DEFAULT_TEXT_SEARCH_CONFIG = "simple"
+
+_SPACELESS = (
+    "\u0e00-\u0e7f\u0e80-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17d3"  # Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"  # iteration marks, kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"  # Han
+)
+# Vowel signs of Indic scripts, which are parts of words but not of the regular expressions' \w.
+_SIGNS = "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963" + "".join(
+    f"{chr(block + 1)}-{chr(block + 3)}{chr(block + 0x3C)}{chr(block + 0x3E)}-{chr(block + 0x57)}"
+    for block in range(0x0980, 0x0E00, 0x80)
+)
+_LETTER = rf"(?:(?![{_SPACELESS}_])\w|[{_SIGNS}])"
+_SPACELESS_RUN = re.compile(f"[{_SPACELESS}]+")
+_WORD = re.compile(rf"[{_SPACELESS}]+|{_LETTER}+")
+_IDENTIFIER = re.compile(rf"{_LETTER}+(?:[-./:_]{_LETTER}+)+")
+_LONGEST_IDENTIFIER_PARTS = 5
+_ARABIC_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]")
+_FOLDED = str.maketrans(
+    {
+        "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ئ": "ي", "ک": "ك", "ة": "ه", "ۀ": "ه", "ؤ": "و",
+        "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ð": "d", "þ": "th", "ł": "l", "đ": "d", "ħ": "h", "ı": "i",
+        "ς": "σ", "’": "'", "ʼ": "'",
+    }
+)  # fmt: skip
+# Marks that only modify letters of these scripts; in Indic, Thai and Khmer they are letters of their own.
+_ACCENTS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u1ab0-\u1aff\u1dc0-\u1dff]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# PostgreSQL refuses words above 2 KB; nobody types a word of that length.
+_LONGEST_WORD = 100
+
+
+def searchable(text: str) -> str:
+    """The words of `text`, normalised, in order, separated by single spaces; for `to_tsvector` and `to_tsquery`."""
+    return " ".join(_words(text))
+
+
+def words(text: str) -> list[str]:
+    """The distinct words of a query in order of appearance, exactly as `searchable` writes them."""
+    return list(dict.fromkeys(_words(text)))
+
+
+def normalised(text: str) -> str:
+    """`text` with compatibility forms, case, accents and Arabic variants folded, and otherwise as it was."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text)
+        text = _ACCENTS.sub("", unicodedata.normalize("NFD", text))
+        text = unicodedata.normalize("NFC", _ARABIC_MARKS.sub("", text)).translate(_FOLDED)
+    return text
+
+
+def _words(text: str) -> list[str]:
+    found: list[str] = []
+    at = 0
+    text = normalised(text)
+    for identifier in _IDENTIFIER.finditer(text):
+        if not any(character.isdigit() for character in identifier[0]):
+            continue
+        found += _plain_words(text[at : identifier.start()])
+        found += _identifier_words(identifier[0])
+        at = identifier.end()
+    return found + _plain_words(text[at:])
+
+
+def _identifier_words(identifier: str) -> list[str]:
+    """The identifier without its marks, then its parts."""
+    parts = [part for part in re.split(r"[-./:_]", identifier) if part]
+    whole = "".join(parts)
+    if len(parts) > _LONGEST_IDENTIFIER_PARTS or len(whole) > _LONGEST_WORD:
+        return [word for part in parts for word in _plain_words(part)]
+    return [whole, *(word for part in parts for word in _plain_words(part))]
+
+
+def _plain_words(text: str) -> list[str]:
+    found: list[str] = []
+    for word in _WORD.findall(text):
+        if _SPACELESS_RUN.match(word):
+            found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+        else:
+            found.append(word[:_LONGEST_WORD])
+    return found

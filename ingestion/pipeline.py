@@ -1,0 +1,328 @@
+"""From a stored file to served chunks. The only writer of chunks.
+
+A run claims the document; a later run wins over an earlier one, which notices at its next write and stops. New chunks
+are staged beside the served ones, embedded, and swapped in by one short transaction. Where nothing is served yet, they
+are served at once and found by words while the vectors come. So a run killed anywhere loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from kombu.exceptions import ChannelError, OperationalError
+
+from ingestion import vectorspace
+from ingestion.chunking import chunk_pages
+from ingestion.chunkrows import chunk_row, embedded_text
+from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
+from ingestion.extraction import ExtractionError, Page, extract
+from ingestion.models import WORKING, Chunk, Document, Status
+from ingestion.registration import (
+    DocumentMetadata,
+    UploadRejected,
+    enqueue,
+    register,
+    register_upload,
+    replace_file,
+)
+
+__all__ = [
+    "DocumentMetadata",
+    "UploadRejected",
+    "archive",
+    "enqueue",
+    "ingest",
+    "insert_ready",
+    "metadata_changed",
+    "reconcile",
+    "reembed",
+    "register",
+    "register_upload",
+    "replace_file",
+    "restore",
+    "retry",
+]
+
+logger = logging.getLogger(__name__)
+
+RECIPE = "1"
+"""Raise it when extraction, chunking or lexemes change what they make of the same file."""
+
+EMBEDDING_BATCH = 16
+"""Passages sent in one call, and so also what a killed run loses at most."""
+
+STALE_AFTER = timedelta(minutes=5)
+"""A run without a sign of life for this long is dead. One embedding batch may take up to a minute."""
+
+UNAVAILABLE = "embedding_unavailable"
+
+
+class Superseded(Exception):
+    """A later run, an archiving or a new file has taken the document over; this run stops without a trace."""
+
+
+def ingest(document_id: UUID) -> None:
+    """Bring a document to `ready`, from wherever it stands. Safe to run twice, at once or again.
+
+    Failures of the file end in `failed` with a reason for librarians; a missing embedding node leaves the document
+    searchable by words and waiting. Errors of our own are noted as `failed` and raised for the log.
+    """
+    document = Document.objects.filter(pk=document_id).exclude(status=Status.ARCHIVED).first()
+    if document is None or (document.status == Status.READY and document.recipe == recipe_of(document)):
+        return
+    run = uuid.uuid4()
+    try:
+        document = _progress(
+            document_id, run, claim=True, status=Status.EXTRACTING, progress=0, error="", error_reason=""
+        )
+        if document.recipe != recipe_of(document):
+            document = _stage(document, run)
+        _embed(document_id, run)
+        _serve(document, run, recipe_of(document))
+    except Superseded:
+        logger.info("document %s: superseded", document_id)
+    except ExtractionError as error:
+        _fail(document_id, run, error.reason, str(error))
+    except EmbeddingUnavailable as error:
+        logger.warning("document %s waits for an embedding node: %s", document_id, error)
+        Document.objects.filter(pk=document_id, run=run).update(
+            error_reason=UNAVAILABLE,
+            error="Found by words already. It waits for the embedding service, and goes on by itself.",
+            run_seen_at=timezone.now(),
+        )
+    except Exception:
+        _fail(document_id, run, "internal", "Something went wrong on our side. Retry; if it stays, tell the operators.")
+        raise
+
+
+def recipe_of(document: Document) -> str:
+    """Hash of all that decides what the document's chunks are."""
+    parts = [RECIPE, document.sha256, document.title, document.language]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _progress(document_id: UUID, run: UUID, *, claim: bool = False, **changes: object) -> Document:
+    """Write these fields, with a sign of life, if the run still holds the document. Raises Superseded."""
+    with transaction.atomic():
+        document = _held(document_id, None if claim else run)
+        document.run, document.run_seen_at = run, timezone.now()
+        for name, value in changes.items():
+            setattr(document, name, value)
+        document.save(update_fields=["run", "run_seen_at", "updated_at", *changes])
+    return document
+
+
+def _held(document_id: UUID, run: UUID | None) -> Document:
+    """The document, locked until the transaction ends. Raises Superseded when `run` does not hold it any more."""
+    held = Document.objects.select_for_update().filter(pk=document_id).exclude(status=Status.ARCHIVED)
+    document = held.first() if run is None else held.filter(run=run).first()
+    if document is None:
+        raise Superseded
+    return document
+
+
+@contextmanager
+def _local_original(document: Document) -> Iterator[Path]:
+    """The original as a local file, whatever the storage."""
+    try:
+        yield Path(document.file.path)
+    except NotImplementedError:
+        with tempfile.NamedTemporaryFile() as copy, document.file.open("rb") as original:
+            for block in original.chunks():
+                copy.write(block)
+            copy.flush()
+            yield Path(copy.name)
+
+
+def _stage(document: Document, run: UUID) -> Document:
+    """Extract and chunk the original; write the chunks staged, or served at once where nothing is served yet."""
+    with _local_original(document) as path:
+        extraction = extract(path, file_name=document.file_name)
+    drafts = chunk_pages(extraction.pages)
+    if not drafts:
+        raise ExtractionError("empty", "There is no text in this file.")
+    with transaction.atomic():
+        document = _held(document.pk, run)
+        beside = document.is_searchable
+        document.mime_type, document.page_count = extraction.mime_type, extraction.pages[-1].number
+        document.title = document.title or extraction.title.strip()[:300] or Path(document.file_name).stem[:300]
+        document.language = document.language or extraction.language
+        document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
+        if not beside:
+            document.is_searchable, document.chunk_count = True, len(drafts)
+            document.recipe = recipe_of(document)
+        document.save()
+        known = {
+            bytes(content_hash): embedding
+            for content_hash, embedding in document.chunks.filter(embedding__isnull=False).values_list(
+                "content_hash", "embedding"
+            )
+        }
+        (document.chunks.filter(staged=True) if beside else document.chunks.all()).delete()
+        Chunk.objects.bulk_create(
+            (chunk_row(document, draft, known, staged=beside) for draft in drafts), batch_size=200
+        )
+    return document
+
+
+def _embed(document_id: UUID, run: UUID) -> None:
+    """Give every chunk of the newest version that lacks one its vector, batch by batch."""
+    vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    newest = _newest(document_id)
+    total = newest.count()
+    waiting = newest.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable").order_by("position")
+    document = _progress(document_id, run, status=Status.EMBEDDING)
+    while batch := list(waiting[:EMBEDDING_BATCH]):
+        texts = [embedded_text(document.title, chunk.section_title, chunk.text) for chunk in batch]
+        for chunk, vector in zip(batch, client_from_settings().embed_passages(texts), strict=True):
+            chunk.embedding = vector
+            if vector is None:
+                chunk.metadata["unembeddable"] = True
+        with transaction.atomic():
+            _held(document_id, run)
+            Chunk.objects.bulk_update(batch, ["embedding", "metadata"])
+            _progress(document_id, run, progress=10 + 89 * (total - waiting.count()) // total)
+
+
+def _newest(document_id: UUID) -> QuerySet[Chunk]:
+    """The chunks of the staged version, else of the served one."""
+    chunks = Chunk.objects.filter(document=document_id)
+    return chunks.filter(staged=chunks.filter(staged=True).exists())
+
+
+def _serve(document: Document, run: UUID, recipe: str) -> None:
+    """Swap the staged version in, if there is one, and set the document ready."""
+    with transaction.atomic():
+        document = _held(document.pk, run)
+        if document.chunks.filter(staged=True).exists():
+            document.chunks.filter(staged=False).delete()
+            document.chunks.update(staged=False)
+        by_words_only = document.chunks.filter(metadata__has_key="unembeddable").count()
+        document.status, document.progress, document.recipe = Status.READY, 100, recipe
+        document.chunk_count = document.chunks.count()
+        document.error_reason = "partly_embedded" if by_words_only else ""
+        document.error = (
+            f"{by_words_only} of {document.chunk_count} passages could not be embedded; they are found by words only."
+            if by_words_only
+            else ""
+        )
+        document.save()
+
+
+def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
+    """Set the document failed, if the run still holds it. What it served before it goes on serving."""
+    logger.warning("document %s failed: %s", document_id, reason)
+    Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED).update(
+        status=Status.FAILED, error_reason=reason, error=explanation, updated_at=timezone.now()
+    )
+
+
+def insert_ready(texts: Sequence[tuple[Document, str]]) -> None:
+    """Write new documents with their text and vectors at once, for corpora that are measured and rolled back.
+
+    Call it inside a transaction. Raises EmbeddingUnavailable.
+    """
+    for document, _ in texts:
+        document.status, document.is_searchable = Status.READY, True
+    chunks = [chunk_row(document, draft) for document, text in texts for draft in chunk_pages([Page(1, text)])]
+    chunk_counts = Counter(chunk.document_id for chunk in chunks)
+    for document, _ in texts:
+        document.chunk_count = chunk_counts[document.pk]
+    Document.objects.bulk_create([document for document, _ in texts], batch_size=1000)
+    passages = [embedded_text(chunk.document.title, chunk.section_title, chunk.text) for chunk in chunks]
+    for chunk, vector in zip(chunks, client_from_settings().embed_passages(passages), strict=True):
+        chunk.embedding = vector
+    Chunk.objects.bulk_create(chunks, batch_size=200)
+
+
+def retry(document: Document) -> None:
+    """Ingest a document again from the start of the queue's line; nothing that it serves is lost meanwhile."""
+    _requeue(Document.objects.filter(pk=document.pk).exclude(status=Status.ARCHIVED))
+
+
+def metadata_changed(document: Document) -> None:
+    """To be called after a document was edited: ingests it again if its chunks are made differently now."""
+    if document.status in (Status.READY, Status.FAILED) and document.recipe != recipe_of(document):
+        retry(document)
+
+
+def archive(document: Document) -> None:
+    """Take a document out of every search at once. Its chunks stay, so that it can be restored."""
+    Document.objects.filter(pk=document.pk).update(
+        status=Status.ARCHIVED, is_searchable=False, run=None, updated_at=timezone.now()
+    )
+
+
+def restore(document: Document) -> None:
+    """Bring an archived document back: what it served is found again at once, and its state is checked anew."""
+    archived = Document.objects.filter(pk=document.pk, status=Status.ARCHIVED)
+    served = Exists(Chunk.objects.filter(document=OuterRef("pk"), staged=False))
+    archived.update(is_searchable=served)
+    _requeue(archived)
+
+
+def reembed() -> int:
+    """Drop all vectors and embed the corpus anew with the configured model; how many documents are queued for it.
+
+    The corpus stays searchable by words meanwhile.
+    """
+    vectorspace.reset(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    return _requeue(Document.objects.exclude(status__in=[Status.ARCHIVED, Status.FAILED]))
+
+
+def reconcile() -> int:
+    """Queue again what is not as it should be; how many documents that were.
+
+    That is: runs that died, documents whose message was lost, and documents that waited for an embedding node when
+    one answers again. A long queue is not a loss: waiting documents count as lost only when the queue is empty.
+    """
+    long_ago = timezone.now() - STALE_AFTER
+    unfinished = Document.objects.filter(status__in=WORKING)
+    lost = Q(run_seen_at__lt=long_ago, status__in=[Status.EXTRACTING, Status.EMBEDDING])
+    if _queue_is_empty():
+        lost |= Q(status=Status.QUEUED, updated_at__lt=timezone.now() - timedelta(minutes=1))
+    if unfinished.filter(error_reason=UNAVAILABLE).exists() and _nodes_answer():
+        lost |= Q(error_reason=UNAVAILABLE)
+    return _requeue(unfinished.filter(lost))
+
+
+def _queue_is_empty() -> bool:
+    """Whether no document waits in the broker; not known to be so when the broker is away."""
+    try:
+        with current_app.connection_for_read() as connection:
+            return connection.default_channel.queue_declare(queue="ingestion", passive=True).message_count == 0
+    except (OperationalError, ChannelError):
+        return False
+
+
+def _nodes_answer() -> bool:
+    try:
+        client_from_settings().describe()
+    except EmbeddingUnavailable:
+        return False
+    return True
+
+
+def _requeue(documents: QuerySet[Document]) -> int:
+    """Set these documents queued and hand them to the workers on commit; how many they were."""
+    with transaction.atomic():
+        ids = list(documents.select_for_update().values_list("pk", flat=True))
+        Document.objects.filter(pk__in=ids).update(
+            status=Status.QUEUED, error="", error_reason="", run=None, updated_at=timezone.now()
+        )
+        transaction.on_commit(lambda: [enqueue(document_id) for document_id in ids])
+    return len(ids)

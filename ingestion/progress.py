@@ -1,0 +1,67 @@
+"""How far documents are, for whoever waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+from django.utils import timezone
+
+from ingestion.models import WORKING, Chunk, Document, Status
+
+POLL_SECONDS = 1.0
+PATIENCE = timedelta(minutes=3)
+"""Longer than any step that shows no progress: a minute for an embedding batch, two for an extraction."""
+
+
+class NothingMoves(Exception):
+    """No document has made any progress for a while; the message says what to look at."""
+
+
+def counts(documents: QuerySet[Document] | None = None) -> dict[str, int]:
+    """How many documents are in which state; every state is named."""
+    documents = Document.objects.all() if documents is None else documents
+    found = Counter(documents.order_by().values_list("status", flat=True))
+    return {status.value: found[status] for status in Status}
+
+
+def waiting_chunks() -> int:
+    """How many chunks still wait for their vector."""
+    waiting = Chunk.objects.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable")
+    return waiting.exclude(document__status__in=[Status.ARCHIVED, Status.FAILED]).count()
+
+
+def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool = False) -> dict[str, int]:
+    """Wait until these documents are finished; returns their final counts by state.
+
+    With `words_only`, until each is found by words, which is before its vectors are there. `say` gets a line whenever
+    something has moved. Raises NothingMoves when nothing has for PATIENCE.
+    """
+    documents = Document.objects.filter(pk__in=ids)
+    open_ = Q(status__in=WORKING, is_searchable=False) if words_only else Q(status__in=WORKING)
+    last, moved = None, timezone.now()
+    while True:
+        left = documents.filter(open_).count()
+        done = len(ids) - left
+        state = (left, documents.order_by().aggregate(Sum("progress"))["progress__sum"])
+        if last is None or state[0] != last[0]:
+            say(f"{done} of {len(ids)} documents {'found by words' if words_only else 'finished'}")
+        if state != last:
+            last, moved = state, timezone.now()
+        if not left:
+            return counts(documents)
+        if timezone.now() - moved > PATIENCE:
+            raise NothingMoves(
+                "No document has moved for three minutes. Is a worker running? Look at: ./cloister status, "
+                "./cloister logs worker"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def failed(ids: Collection[UUID]) -> QuerySet[Document]:
+    """Those of the documents that failed, by file name."""
+    return Document.objects.filter(pk__in=ids, status=Status.FAILED).order_by("file_name")

@@ -1,0 +1,179 @@
+"""Taking in a file: checked, streamed to storage, noted in the database, and handed to the queue."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.files import File
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from accounts.clearance import Audience, Viewer, viewer_for
+from accounts.models import Campus, Department, User
+from ingestion.models import Document, DocumentType, Status, Tag
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE_NAME = 255
+
+
+@dataclass(frozen=True)
+class DocumentMetadata:
+    """What a person says about a file. `clearance` and `audience` left out mean the most restricted they may set."""
+
+    department: Department
+    doc_type: DocumentType
+    title: str = ""
+    campus: Campus | None = None
+    clearance: int | None = None
+    audience: str | None = None
+    shared_with: tuple[Department, ...] = ()
+    language: str = ""
+    priority: int = 3
+    tags: tuple[Tag, ...] = ()
+    last_reviewed: date | None = None
+    visible_from: datetime | None = None
+    visible_until: datetime | None = None
+
+
+class UploadRejected(Exception):
+    """A file that is not taken in; the message tells the uploader why and what to do.
+
+    `reason` is one of empty, too_large, duplicate, clearance, department. `existing` is the document that a duplicate
+    is of; only documents that the uploader manages are ever compared, so that none betrays its existence.
+    """
+
+    def __init__(self, reason: str, message: str, *, existing: Document | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.existing = existing
+
+
+def register_upload(file: File[bytes], *, file_name: str, uploader: User, metadata: DocumentMetadata) -> Document:
+    """Take in an uploaded file on behalf of this person. See `register`."""
+    return register(file, file_name=file_name, viewer=viewer_for(uploader), metadata=metadata)
+
+
+def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: DocumentMetadata) -> Document:
+    """Store the file and note the document as queued; on commit its id goes to the queue.
+
+    Raises UploadRejected, with nothing kept, and PermissionDenied for people who do not curate.
+    """
+    clearance = _permitted(viewer, metadata)
+    file_name = clean_file_name(file_name)
+    sha256, size = _fingerprint(file, file_name)
+    twin = Document.objects.manageable_by(viewer).filter(sha256=sha256).exclude(status=Status.ARCHIVED).first()
+    if twin:
+        raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
+    document = Document(
+        title=metadata.title.strip(),
+        file_name=file_name,
+        file_size=size,
+        sha256=sha256,
+        department=metadata.department,
+        campus=metadata.campus,
+        doc_type=metadata.doc_type,
+        clearance=clearance,
+        audience=metadata.audience or Audience.DEPARTMENT,
+        language=metadata.language,
+        priority=metadata.priority,
+        last_reviewed=metadata.last_reviewed,
+        visible_from=metadata.visible_from,
+        visible_until=metadata.visible_until,
+        owner_id=viewer.user_id,
+    )
+
+    def save() -> None:
+        document.save(force_insert=True)
+        document.shared_with.set(metadata.shared_with)
+        document.tags.set(metadata.tags)
+
+    _store(document, file, save)
+    return document
+
+
+def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Document:
+    """Give a document a new original. What is served now stays until the new one is ready.
+
+    Raises UploadRejected when the file is empty, too large, or what the document already holds.
+    """
+    file_name = clean_file_name(file_name)
+    sha256, size = _fingerprint(file, file_name)
+    if sha256 == document.sha256:
+        raise UploadRejected(
+            "duplicate", f"“{file_name}” is the file that this document already has.", existing=document
+        )
+    document.file_name, document.file_size, document.sha256 = file_name, size, sha256
+    document.status, document.progress, document.error, document.error_reason = Status.QUEUED, 0, "", ""
+    _store(document, file, document.save)
+    return document
+
+
+def enqueue(document_id: UUID) -> None:
+    """Hand a document to the workers. When the broker is away it stays queued, and `reconcile` finds it."""
+    try:
+        current_app.send_task("ingestion.ingest", [str(document_id)])
+    except OperationalError:
+        logger.warning("broker away; document %s waits for reconcile", document_id)
+
+
+def clean_file_name(name: str) -> str:
+    """The last part of a path, without control characters, NFC, at most 255 characters, its ending kept."""
+    name = unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).name)
+    name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip() or "unnamed"
+    ending = PurePosixPath(name).suffix[:20]
+    return name if len(name) <= MAX_FILE_NAME else name[: MAX_FILE_NAME - len(ending)] + ending
+
+
+def _permitted(viewer: Viewer, metadata: DocumentMetadata) -> int:
+    """The clearance that the document gets, once the viewer is known to be allowed what they ask for."""
+    if not viewer.curates:
+        raise PermissionDenied("Only librarians and administrators upload documents.")
+    if not viewer.every_department and metadata.department.pk not in viewer.departments:
+        raise UploadRejected(
+            "department", f"You do not curate {metadata.department}. Choose one of your own departments."
+        )
+    if metadata.clearance is not None and metadata.clearance > viewer.effective_clearance:
+        raise UploadRejected(
+            "clearance",
+            f"Clearance {metadata.clearance} is above your own ({viewer.effective_clearance}). Choose a lower one.",
+        )
+    return metadata.clearance or viewer.effective_clearance
+
+
+def _fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
+    """SHA-256 in hex and size in bytes of what is read, not of what was announced."""
+    digest, size = hashlib.sha256(), 0
+    file.seek(0)
+    for block in file.chunks():
+        digest.update(block)
+        size += len(block)
+        if size > settings.MAX_UPLOAD_BYTES:
+            limit = settings.MAX_UPLOAD_BYTES // (1024 * 1024)
+            raise UploadRejected("too_large", f"“{file_name}” is larger than {limit} MB. Split it, or make it smaller.")
+    if not size:
+        raise UploadRejected("empty", f"“{file_name}” is empty. Check the file and upload it again.")
+    file.seek(0)
+    return digest.hexdigest(), size
+
+
+def _store(document: Document, file: File[bytes], save: Callable[[], None]) -> None:
+    """Write the original, then the row; when the row cannot be written the original goes again."""
+    document.file.save(document.file_name, file, save=False)
+    try:
+        with transaction.atomic():
+            save()
+            transaction.on_commit(lambda: enqueue(document.pk))
+    except BaseException:
+        document.file.storage.delete(document.file.name)
+        raise

@@ -1,0 +1,106 @@
+"""Embedding servers for tests: the bundled one as a real process, and, for faults that a healthy server does not have,
+a small node that speaks the same protocol and answers what Ollama answers when it fails."""
+
+import contextlib
+import json
+import math
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+MODEL = "multilingual-e5-small"
+DIMENSIONS = 384
+NOT_A_NUMBER = (500, {"error": "failed to encode response: json: unsupported value: NaN"})
+BUSY = (503, {"error": "server busy, please try again.  maximum pending requests exceeded"})
+
+Answer = tuple[int, Any]
+
+
+@contextlib.contextmanager
+def running_server(cache: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The bundled server: its URL and its process."""
+    command = [sys.executable, "-m", "deploy.local.embedding_server", "--port", str(port), "--cache", str(cache)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = next(line for line in process.stderr or () if "serving" in line)
+            yield re.findall(r" on (http://\S+),", line)[0], process
+        finally:
+            process.kill()
+
+
+class FaultyNode:
+    """A node that answers `/api/embed` with what `answer(texts)` gives, and keeps what it was sent."""
+
+    def __init__(self, answer: Callable[[list[str]], Answer]) -> None:
+        self.answer = answer
+        self.requests: list[dict[str, Any]] = []
+        node = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                node.requests.append(request)
+                status, answer = node.answer(request["input"])
+                body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Keeps the test's output free of requests."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.http.block_on_close = False
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+NodeStarter = Callable[[Callable[[list[str]], Answer]], FaultyNode]
+
+
+@contextlib.contextmanager
+def faulty_nodes() -> Iterator[NodeStarter]:
+    """Starts as many faulty nodes as asked for, and stops them all."""
+    nodes: list[FaultyNode] = []
+
+    def start(answer: Callable[[list[str]], Answer]) -> FaultyNode:
+        nodes.append(FaultyNode(answer))
+        return nodes[-1]
+
+    try:
+        yield start
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+def unit_vector(text: str) -> list[float]:
+    """A vector of three dimensions that tells texts apart."""
+    angle = sum(map(ord, text)) % 1000 / 1000
+    return [math.cos(angle), math.sin(angle), 0]
+
+
+def embed(texts: list[str]) -> Answer:
+    return 200, {"embeddings": [unit_vector(text) for text in texts]}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

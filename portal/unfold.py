@@ -1,0 +1,125 @@
+"""How the admin site looks: its name, its menu, and the style sheet that carries its colours.
+
+The colours are not set here: unfold writes those of the settings into an inline style, which the content security
+policy forbids (docs/decisions/0005-admin-csp.md). They are in static/admin-cloister/admin.css.
+"""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _administers(request: HttpRequest) -> bool:
+    """Whether the menu shows what only administrators open. The pages themselves ask again."""
+    return bool(request.user.is_superuser)
+
+
+def _uploads(request: HttpRequest) -> bool:
+    return request.user.has_perm("ingestion.add_document")
+
+
+def _at(name: str) -> Any:
+    """Marks a menu line when the page's address is exactly this one."""
+    return lambda request: request.path == str(reverse_lazy(name))
+
+
+def _below(name: str, *, but_not: str = "") -> Any:
+    """Marks a menu line on its page and all below it, except the one that has a line of its own."""
+
+    def active(request: HttpRequest) -> bool:
+        other = but_not and request.path == str(reverse_lazy(but_not))
+        return request.path.startswith(str(reverse_lazy(name))) and not other
+
+    return active
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Cloister",
+    "SITE_HEADER": "Cloister",
+    "SITE_SUBHEADER": "Library desk",
+    "SITE_SYMBOL": "menu_book",
+    "SITE_URL": reverse_lazy("search"),
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": False,
+    "STYLES": [lambda _request: static("admin-cloister/admin.css")],
+    "SIDEBAR": {
+        "show_search": False,
+        "command_search": False,
+        "navigation": [
+            {
+                "title": "Documents",
+                "items": [
+                    {
+                        "title": "Home",
+                        "icon": "home",
+                        "link": reverse_lazy("admin:index"),
+                        "active": _at("admin:index"),
+                    },
+                    {
+                        "title": "All documents",
+                        "icon": "description",
+                        "link": reverse_lazy("admin:ingestion_document_changelist"),
+                        "active": _below(
+                            "admin:ingestion_document_changelist", but_not="admin:ingestion_document_upload"
+                        ),
+                    },
+                    {
+                        "title": "Upload",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:ingestion_document_upload"),
+                        "active": _at("admin:ingestion_document_upload"),
+                        "permission": _uploads,
+                    },
+                ],
+            },
+            {
+                "title": "Vocabulary",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Tags",
+                        "icon": "sell",
+                        "link": reverse_lazy("admin:ingestion_tag_changelist"),
+                        "active": _below("admin:ingestion_tag_changelist"),
+                    },
+                    {
+                        "title": "Document types",
+                        "icon": "category",
+                        "link": reverse_lazy("admin:ingestion_documenttype_changelist"),
+                        "active": _below("admin:ingestion_documenttype_changelist"),
+                        "permission": _administers,
+                    },
+                ],
+            },
+            {
+                "title": "People and places",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "People",
+                        "icon": "group",
+                        "link": reverse_lazy("admin:accounts_user_changelist"),
+                        "active": _below("admin:accounts_user_changelist"),
+                        "permission": _administers,
+                    },
+                    {
+                        "title": "Departments",
+                        "icon": "account_balance",
+                        "link": reverse_lazy("admin:accounts_department_changelist"),
+                        "active": _below("admin:accounts_department_changelist"),
+                        "permission": _administers,
+                    },
+                    {
+                        "title": "Campuses",
+                        "icon": "location_on",
+                        "link": reverse_lazy("admin:accounts_campus_changelist"),
+                        "active": _below("admin:accounts_campus_changelist"),
+                        "permission": _administers,
+                    },
+                ],
+            },
+        ],
+    },
+}

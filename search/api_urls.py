@@ -1,0 +1,12 @@
+"""Addresses of the search API."""
+
+from django.urls import path
+
+from search import api
+
+urlpatterns = [
+    path("search/", api.SearchView.as_view()),
+    path("suggest/", api.SuggestView.as_view()),
+    path("feedback/", api.FeedbackView.as_view()),
+    path("documents/<uuid:pk>/similar/", api.SimilarView.as_view()),
+]

@@ -1,0 +1,161 @@
+"""How good is the search: the measures of a judged set, and the judged set put through the real search.
+
+A set is a folder with `corpus.jsonl` (id, title, text, language), `queries.jsonl` (id, text, language) and `qrels.tsv`
+(query_id, doc_id, relevance; only relevant pairs are listed).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+import time
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from accounts.clearance import OPERATOR
+from accounts.models import Department
+from ingestion import pipeline
+from ingestion.models import Document, DocumentType
+from search import service
+from search.query import MAX_PAGE_SIZE, MAX_QUERY_LENGTH, Mode, SearchQuery, normalise
+from search.vectors import query_vector
+
+DEPTH = 100
+"""Ranks that are looked at; recall@100 needs as many."""
+
+
+class InvalidSet(Exception):
+    """The folder is not a judged set; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """Documents, queries, and which document answers which query."""
+
+    documents: dict[str, dict[str, str]]
+    queries: dict[str, str]
+    relevant: dict[str, set[str]]
+
+
+def read_set(
+    folder: Path, *, qrels: str = "qrels.tsv", query_language: str = "", document_language: str = ""
+) -> JudgedSet:
+    """The set in this folder, narrowed to one language of queries and documents where asked. Raises InvalidSet."""
+    try:
+        documents = {
+            one["id"]: one
+            for one in _lines(folder / "corpus.jsonl")
+            if not document_language or one["language"] == document_language
+        }
+        queries = {
+            one["id"]: one["text"]
+            for one in _lines(folder / "queries.jsonl")
+            if not query_language or one["language"] == query_language
+        }
+        relevant: dict[str, set[str]] = {}
+        with (folder / qrels).open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines, delimiter="\t"):
+                if row["query_id"] in queries and row["doc_id"] in documents and int(row["relevance"]) > 0:
+                    relevant.setdefault(row["query_id"], set()).add(row["doc_id"])
+    except (OSError, KeyError, ValueError) as error:
+        raise InvalidSet(f"{folder} is not a judged set: {error!r}") from None
+    judged = {query_id: text for query_id, text in queries.items() if query_id in relevant}
+    if not judged:
+        raise InvalidSet(f"{folder} has no judged query left for these languages.")
+    return JudgedSet(documents, judged, relevant)
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def evaluate(judged: JudgedSet, *, mode: Mode) -> dict[str, Any]:
+    """The measures of this set: everything is rolled back, so the corpus is left as it was.
+
+    Latencies are in milliseconds, of the whole search without the embedding of the query.
+    """
+    with transaction.atomic():
+        department = Department.objects.create(name=f"Evaluation {uuid.uuid4()}")
+        names = _load(judged, department)
+        runs, latencies = {}, []
+        for query_id, text in judged.queries.items():
+            query = SearchQuery(
+                normalise(text)[:MAX_QUERY_LENGTH], departments=(department.name,), mode=mode, page_size=MAX_PAGE_SIZE
+            )
+            query_vector(query.text)  # so that the latency below is without it
+            found: list[str] = []
+            for page in range(1, DEPTH // MAX_PAGE_SIZE + 1):
+                started = time.perf_counter()
+                hits = service.search(query.with_page(page), viewer=OPERATOR, endpoint="evaluation", audited=False).hits
+                if page == 1:
+                    latencies.append((time.perf_counter() - started) * 1000)
+                found += [names[hit.document.id] for hit in hits]
+            runs[query_id] = found
+        transaction.set_rollback(True)
+    return measures(runs, judged.relevant) | {
+        "documents": len(judged.documents),
+        "queries": len(judged.queries),
+        "p50_ms": round(statistics.median(latencies), 1),
+        "p95_ms": round(sorted(latencies)[int(len(latencies) * 0.95)], 1),
+    }
+
+
+def _load(judged: JudgedSet, department: Department) -> dict[str, str]:
+    """Put the set into the corpus through the pipeline's own parts; document id -> the set's id."""
+    doc_type = DocumentType.objects.get_or_create(slug="guide", defaults={"name": "Guide"})[0]
+    names, texts = {}, []
+    for name, one in judged.documents.items():
+        document = Document(
+            title=one["title"][:300],
+            file_name=f"{name}.txt",
+            file_size=len(one["text"]),
+            sha256="",
+            department=department,
+            doc_type=doc_type,
+            clearance=1,
+            audience="institution",
+            language=one["language"],
+        )
+        names[str(document.pk)] = name
+        texts.append((document, one["text"]))
+    pipeline.insert_ready(texts)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE ingestion_chunk, ingestion_document")
+    return names
+
+
+def measures(runs: dict[str, Sequence[str]], relevant: dict[str, set[str]]) -> dict[str, float]:
+    """nDCG@10, MRR@10, recall@10 and recall@100, each averaged over the queries, with binary relevance."""
+    averaged = {
+        "ndcg@10": [ndcg(runs[query], relevant[query], 10) for query in runs],
+        "mrr@10": [reciprocal_rank(runs[query], relevant[query], 10) for query in runs],
+        "recall@10": [recall(runs[query], relevant[query], 10) for query in runs],
+        "recall@100": [recall(runs[query], relevant[query], 100) for query in runs],
+    }
+    return {name: round(statistics.fmean(values), 4) for name, values in averaged.items()}
+
+
+def ndcg(found: Sequence[str], relevant: Collection[str], k: int) -> float:
+    """Normalised discounted cumulative gain (Järvelin and Kekäläinen 2002), gain 1 for a relevant document."""
+    gained = sum(1 / math.log2(rank + 1) for rank, one in enumerate(found[:k], start=1) if one in relevant)
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+    return gained / ideal
+
+
+def reciprocal_rank(found: Sequence[str], relevant: Collection[str], k: int) -> float:
+    """One over the rank of the first relevant document among the first k, else 0."""
+    return next((1 / rank for rank, one in enumerate(found[:k], start=1) if one in relevant), 0.0)
+
+
+def recall(found: Sequence[str], relevant: Collection[str], k: int) -> float:
+    """The share of the relevant documents that stand among the first k."""
+    return len(set(found[:k]) & set(relevant)) / len(relevant)

@@ -1,0 +1,56 @@
+"""What is kept of searches: the audit trail, and what people say of their hits."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from ingestion.models import Document
+
+
+class SearchEvent(models.Model):
+    """One answered search: who asked what, as whom, and how many documents were found."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="searches")
+    role = models.CharField(max_length=10)
+    query = models.CharField(max_length=500)
+    filters = models.JSONField(default=dict)
+    mode = models.CharField(max_length=10)
+    degraded = models.JSONField(default=list)
+    count = models.PositiveIntegerField()
+    page = models.PositiveIntegerField(default=1)
+    duration_ms = models.PositiveIntegerField()
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.query}"
+
+
+class Verdict(models.TextChoices):
+    """Whether a hit helped."""
+
+    HELPFUL = "helpful", "helpful"
+    UNHELPFUL = "unhelpful", "not helpful"
+
+
+class Feedback(models.Model):
+    """What a person said of one hit of one search; a later word replaces an earlier one."""
+
+    search = models.ForeignKey(SearchEvent, on_delete=models.CASCADE, related_name="feedback")
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="feedback")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["search", "document"], name="feedback_once_a_hit")]
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.document_id}"

@@ -1,0 +1,201 @@
+"""What people see in a browser: the search page, a document's page, and its original file."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.clearance import RestrictedQuerySet, Viewer, viewer_for
+from ingestion.models import Chunk, Document
+from search import service
+from search.presentation import present, search_url
+from search.query import InvalidQuery, SearchQuery, parse_query
+from search.reading import read_pages
+
+logger = logging.getLogger(__name__)
+
+CHUNKS_A_PART = 60
+"""How many chunks of a long document are read at once: about 40 pages of print."""
+
+OUTLINE_LENGTH = 80
+"""How many sections the outline names at most."""
+
+EXAMPLES = (
+    {"text": "How many books may I borrow?", "language": "en"},
+    {"text": "reset my password", "language": "en"},
+    {"text": "Was passiert, wenn ich eine Prüfung nicht bestehe?", "language": "de"},
+    {"text": "Comment prolonger un prêt ?", "language": "fr"},
+    {"text": "¿Dónde puedo aparcar la bicicleta?", "language": "es"},
+    {"text": "留学生签证需要什么？", "language": "zh"},
+    {"text": "ماذا أفعل عند نشوب حريق؟", "language": "ar"},
+)
+"""Questions that any university answers somewhere, to start from."""
+
+
+@require_safe
+@never_cache
+def search_page(request: HttpRequest) -> HttpResponse:
+    """The search page; for htmx only the part below the field. 400 when the query cannot be run."""
+    viewer = viewer_for(request.user)
+    if not viewer.clearance:
+        return redirect_to_login(request.get_full_path())
+    context: dict[str, Any] = {"viewer": viewer, "text": request.GET.get("q", ""), "examples": EXAMPLES}
+    status = HTTPStatus.OK
+    if not context["text"].strip():
+        context["body"] = "search/start.html"
+    else:
+        try:
+            query = parse_query(request.GET)
+        except InvalidQuery as error:
+            context |= {"body": "search/invalid.html", "errors": _sentences(error)}
+            status = HTTPStatus.BAD_REQUEST
+        else:
+            page = service.search(query, viewer=viewer, request_id=request.request_id)
+            context |= {"body": "search/answer.html", "answer": present(query, page), "text": query.text}
+    template = "search/fragment.html" if request.htmx else "search/page.html"
+    response = render(request, template, context, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _sentences(error: InvalidQuery) -> list[str]:
+    """What is wrong, a sentence each; filters are named, the words need not be."""
+    return [
+        sentence if name == "q" else f"{name}: {sentence}" for name, found in error.errors.items() for sentence in found
+    ]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A document that a viewer may read, and its chunks as far as they may read them, in order."""
+
+    document: Document
+    chunks: RestrictedQuerySet
+
+
+def _open(pk: UUID, viewer: Viewer) -> Opened:
+    """The document, because the viewer may see it or because they curate it; otherwise Http404, whatever the cause."""
+    documents = Document.objects.select_related("department", "campus", "doc_type", "owner").filter(pk=pk)
+    chunks = Chunk.objects.filter(document=pk, staged=False).order_by("position")
+    if document := documents.visible_to(viewer).first():
+        return Opened(document, chunks.visible_to(viewer))
+    if document := documents.manageable_by(viewer).first():
+        return Opened(document, chunks)
+    raise Http404
+
+
+@require_safe
+@never_cache
+def document_page(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What is known about a document, and its text, opened at `page` or `passage`, with the words of `q` marked."""
+    viewer = viewer_for(request.user)
+    if not viewer.clearance:
+        return redirect_to_login(request.get_full_path())
+    opened = _open(pk, viewer)
+    wanted_page, wanted_passage = _number(request.GET.get("page")), _number(request.GET.get("passage"))
+    chunk_count = opened.chunks.count()
+    parts = max(1, -(-chunk_count // CHUNKS_A_PART))
+    part = min(_number(request.GET.get("part")) or _part_of(opened, wanted_page, wanted_passage), parts)
+    shown = opened.chunks[(part - 1) * CHUNKS_A_PART : part * CHUNKS_A_PART]
+    search = _search_behind(request.GET)
+    context = {
+        "viewer": viewer,
+        "document": opened.document,
+        "pages": read_pages(
+            shown.only("text", "page_number", "section_title"),
+            words=search.text if search else "",
+            passage=wanted_passage,
+            page=wanted_page,
+        ),
+        "outline": _outline(opened),
+        "part": part,
+        "parts": parts,
+        "previous_part": part - 1 if part > 1 else None,
+        "next_part": part + 1 if part < parts else None,
+        "text": search.text if search else "",
+        "search_along": search.querystring() if search else "",
+        "back_url": search_url(search) if search else "",
+        "manageable": viewer.curates and Document.objects.manageable_by(viewer).filter(pk=pk).exists(),
+    }
+    return render(request, "search/document.html", context)
+
+
+def _number(text: str | None) -> int | None:
+    """A positive number of an address, or None: a damaged address opens the document at its beginning."""
+    return int(text) if text and text.isascii() and text.isdigit() and 0 < len(text) < 16 and int(text) else None
+
+
+def _part_of(opened: Opened, page: int | None, passage: int | None) -> int:
+    """The part in which the passage stands, else the page, else the first."""
+    position = None
+    if passage:
+        position = opened.chunks.filter(pk=passage).values_list("position", flat=True).first()
+    if position is None and page:
+        position = opened.chunks.filter(page_number__gte=page).values_list("position", flat=True).first()
+    if position is None:
+        return 1
+    return opened.chunks.filter(position__lt=position).count() // CHUNKS_A_PART + 1
+
+
+def _outline(opened: Opened) -> list[dict[str, Any]]:
+    """The document's sections in order with the pages that they begin at."""
+    sections: list[dict[str, Any]] = []
+    for pk, page, title in opened.chunks.values_list("pk", "page_number", "section_title"):
+        if title and (not sections or sections[-1]["title"] != title):
+            sections.append({"passage": pk, "page": page, "title": title})
+    return sections[:OUTLINE_LENGTH]
+
+
+def _search_behind(given: QueryDict) -> SearchQuery | None:
+    """The search that the reader came from, or None. The address' `page` is the document's, not the search's."""
+    asked = given.copy()
+    asked.pop("page", None)
+    try:
+        return parse_query(asked)
+    except InvalidQuery:
+        return None
+
+
+@require_safe
+def document_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The original, always as a download: nothing that was uploaded is ever shown as a page of this site."""
+    viewer = viewer_for(request.user)
+    if not viewer.clearance:
+        return redirect_to_login(request.get_full_path())
+    document = _open(pk, viewer).document
+    try:
+        stored = document.file.open("rb")
+    except FileNotFoundError:
+        logger.error("the original of document %s is missing in the storage", document.pk)
+        raise Http404 from None
+    response = FileResponse(
+        stored,
+        as_attachment=True,
+        filename=download_name(document.file_name),
+        content_type=document.mime_type or "application/octet-stream",
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def download_name(file_name: str) -> str:
+    """A file name that is safe in a header and on the reader's disk; Django writes it as RFC 5987 asks."""
+    kept = "".join(
+        "_" if character in '/\\:*?"<>|' else character
+        for character in unicodedata.normalize("NFC", file_name)
+        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    )
+    return kept.strip(" .")[-150:] or "document"

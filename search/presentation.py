@@ -1,0 +1,250 @@
+"""A search's answer as links: what the page shows beside the hits, and where each of it leads. Pure; no database."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.urls import reverse
+from django.utils.dateparse import parse_date
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import get_language_info
+from django.utils.translation import gettext_lazy as _
+
+from search.page import FacetValue, Hit, Passage, SearchPage
+from search.query import MAX_PAGE, SearchQuery
+
+FACETS: dict[str, Promise] = {
+    "doc_type": _("Type"),
+    "department": _("Department"),
+    "campus": _("Campus"),
+    "language": _("Language"),
+}
+"""The facets in the order of the page, with their headings."""
+
+FILTER_NAMES: dict[str, Promise] = {
+    **FACETS,
+    "tag": _("Key word"),
+    "min_priority": _("Priority from"),
+    "reviewed_after": _("Reviewed after"),
+}
+
+GENERIC_LANGUAGES: dict[str, Promise] = {"zh": _("Chinese"), "no": _("Norwegian")}
+"""Languages that documents have without saying which written form, which is all that Django has names for."""
+
+FACET_VALUES_SHOWN = 6
+"""How many values of a facet stand open; the rest is one click away."""
+
+PAGES_AROUND = 2
+"""How many pages before and after the current one are linked by number."""
+
+
+@dataclass(frozen=True)
+class FacetLink:
+    """One value of a facet. `url` turns it on, or off when it is on; `key` is its id in the page."""
+
+    key: str
+    label: str
+    count: int
+    selected: bool
+    url: str
+
+
+@dataclass(frozen=True)
+class FacetGroup:
+    """A facet: the values that stand open, and those behind 'more'."""
+
+    name: str
+    heading: str
+    values: tuple[FacetLink, ...]
+    more: tuple[FacetLink, ...]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is on. `url` asks the same without it."""
+
+    heading: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class PageLink:
+    """A page of the answer; `number` is None for a gap."""
+
+    number: int | None
+    url: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class PassageLink:
+    """A passage and the address that opens its document at it."""
+
+    passage: Passage
+    url: str
+
+
+@dataclass(frozen=True)
+class HitLink:
+    """A hit with the addresses of its passages, best first."""
+
+    hit: Hit
+    passages: tuple[PassageLink, ...]
+
+    @property
+    def url(self) -> str:
+        """Where the title leads: the best passage."""
+        return self.passages[0].url
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything that the page shows of an answered search."""
+
+    query: SearchQuery
+    page: SearchPage
+    hits: tuple[HitLink, ...]
+    facets: tuple[FacetGroup, ...]
+    chips: tuple[Chip, ...]
+    pages: tuple[PageLink, ...]
+    first_position: int
+    previous_url: str
+    next_url: str
+    unfiltered_url: str
+    correction_url: str
+
+    @property
+    def carried(self) -> list[tuple[str, str]]:
+        """What the search form sends along with new words: filters, mode and page size."""
+        return [(name, value) for name, value in parse_qsl(self.query.with_page(1).querystring()) if name != "q"]
+
+    @property
+    def first_url(self) -> str:
+        """The first page of the answer."""
+        return search_url(self.query.with_page(1))
+
+    @property
+    def last_position(self) -> int:
+        """The position of the last hit that this page shows."""
+        return self.first_position + len(self.hits) - 1
+
+    @property
+    def words_only(self) -> bool:
+        """Whether the answer had to do without meaning."""
+        return "embedding_unavailable" in self.page.degraded
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it had to do without something else."""
+        return bool(set(self.page.degraded) - {"embedding_unavailable"})
+
+
+def language_name(code: str) -> str:
+    """The name of a language in the language of the page; the code itself where Django knows no name."""
+    if code in GENERIC_LANGUAGES:
+        return str(GENERIC_LANGUAGES[code])
+    try:
+        return str(get_language_info(code)["name_translated"])
+    except KeyError:
+        return code
+
+
+def search_url(query: SearchQuery) -> str:
+    """The address of a search."""
+    return f"{reverse('search')}?{query.querystring()}"
+
+
+def present(query: SearchQuery, page: SearchPage) -> Answer:
+    """The answer to `query`, with all its links."""
+    facets = tuple(_facet(query, name, page.facets.get(name, ())) for name in FACETS)
+    current, last = page.page, min(page.page_count, MAX_PAGE)
+    return Answer(
+        query=query,
+        page=page,
+        hits=tuple(_hit(query, hit) for hit in page.hits),
+        facets=tuple(facet for facet in facets if facet.values),
+        chips=_chips(query, page),
+        pages=_pages(query, current, last) if last > 1 else (),
+        first_position=(current - 1) * page.page_size + 1,
+        previous_url=search_url(query.with_page(current - 1)) if 1 < current <= last else "",
+        next_url=search_url(query.with_page(current + 1)) if current < last else "",
+        unfiltered_url=search_url(SearchQuery(text=query.text, mode=query.mode)) if query.filters else "",
+        correction_url=_correction_url(query, page.did_you_mean),
+    )
+
+
+def _correction_url(query: SearchQuery, text: str | None) -> str:
+    if not text:
+        return ""
+    return search_url(SearchQuery(text=text, mode=query.mode))
+
+
+def _label(name: str, value: str, label: str) -> str:
+    return language_name(value) if name == "language" else label
+
+
+def _facet(query: SearchQuery, name: str, found: tuple[FacetValue, ...]) -> FacetGroup:
+    """A facet with the chosen values first; a chosen one that nothing matches stays, so that it can be taken back."""
+    chosen: list[str] = query.filters.get(name, [])
+    known = {value.value for value in found}
+    found = (*found, *(FacetValue(value, value, 0) for value in chosen if value not in known))
+    links = [
+        FacetLink(
+            key=f"{name}-{hashlib.blake2s(value.value.encode(), digest_size=6).hexdigest()}",
+            label=_label(name, value.value, value.label),
+            count=value.count,
+            selected=value.value in chosen,
+            url=search_url(query.without(name, value.value) if value.value in chosen else query.having(name, value.value)),
+        )
+        for value in found
+    ]
+    links.sort(key=lambda link: not link.selected)
+    # A single hidden value would cost a click and save nothing.
+    shown = FACET_VALUES_SHOWN if len(links) > FACET_VALUES_SHOWN + 1 else len(links)
+    return FacetGroup(name, str(FACETS[name]), tuple(links[:shown]), tuple(links[shown:]))
+
+
+def _chips(query: SearchQuery, page: SearchPage) -> tuple[Chip, ...]:
+    chips = []
+    for name, value in query.filters.items():
+        labels = {facet.value: facet.label for facet in page.facets.get(name, ())}
+        values: list[Any] = value if isinstance(value, list) else [value]
+        for one in values:
+            label = _date(one) if name == "reviewed_after" else _label(name, str(one), labels.get(str(one), str(one)))
+            without = query.without(name, one) if isinstance(value, list) else query.without(name)
+            chips.append(Chip(str(FILTER_NAMES[name]), label, search_url(without)))
+    return tuple(chips)
+
+
+def _date(iso: str) -> str:
+    day = parse_date(iso)
+    return date_format(day) if day else iso
+
+
+def _pages(query: SearchQuery, current: int, last: int) -> tuple[PageLink, ...]:
+    """The first, the last and those around the current page, with gaps between."""
+    numbers = sorted(
+        {1, last, *range(max(1, current - PAGES_AROUND), min(last, current + PAGES_AROUND) + 1)}
+    )
+    links: list[PageLink] = []
+    for number in numbers:
+        if links and number - (links[-1].number or 0) > 1:
+            links.append(PageLink(None))
+        links.append(PageLink(number, search_url(query.with_page(number)), number == current))
+    return tuple(links)
+
+
+def _hit(query: SearchQuery, hit: Hit) -> HitLink:
+    return HitLink(hit, tuple(PassageLink(passage, _passage_url(query, hit, passage)) for passage in hit.passages))
+
+
+def _passage_url(query: SearchQuery, hit: Hit, passage: Passage) -> str:
+    """The document at this passage, with the search along, so that its page can mark the words and lead back."""
+    opened = {"page": passage.page_number, "passage": passage.chunk_id}
+    search = query.with_page(1).querystring()
+    return f"{reverse('document', args=[hit.document.id])}?{urlencode(opened)}&{search}#passage"

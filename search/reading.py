@@ -1,0 +1,184 @@
+"""A document's chunks as text to read: headings, lists and tables as safe HTML, the words of the search marked. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Protocol
+
+from django.utils.safestring import SafeString, mark_safe
+
+from search.snippets import _matches as matches
+
+LONGEST_OVERLAP = 2400
+"""Characters in which a repeated beginning is looked for: more than the chunker's 40 tokens of overlap ever are."""
+
+SHORTEST_OVERLAP = 12
+"""Below this many characters a repetition is chance, not overlap."""
+
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+)$")
+_POINT = re.compile(r"^[ \t]*(?:[-*+•]|(\d{1,3})[.)])[ \t]+(.+)$")
+_ROW = re.compile(r"^[ \t]*\|(.+)\|[ \t]*$")
+_RULE = re.compile(r"^[ \t|:-]+$")
+_CELL_END = re.compile(r"(?<!\\)\|")
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)")
+
+
+class StoredChunk(Protocol):
+    """What is read of a chunk."""
+
+    pk: int
+    text: str
+    page_number: int
+    section_title: str
+
+
+@dataclass(frozen=True)
+class ReadPassage:
+    """One chunk as it is read. `opened` when the reader came for it; `section` when a new section begins with it."""
+
+    html: SafeString
+    section: str = ""
+    opened: bool = False
+
+
+@dataclass(frozen=True)
+class ReadPage:
+    """One page of a document with its passages in order. `opened` when the reader came for it."""
+
+    number: int
+    passages: tuple[ReadPassage, ...]
+    opened: bool = False
+
+
+def read_pages(
+    chunks: Iterable[StoredChunk], *, words: str = "", passage: int | None = None, page: int | None = None
+) -> list[ReadPage]:
+    """The pages that these chunks, in order, make up.
+
+    Chunks overlap so that no answer is cut in two; what a chunk repeats of the one before is shown once. `words` are
+    marked. `passage` (a chunk) and `page` say what the reader came for; the page only counts without the passage.
+    """
+    pages: list[ReadPage] = []
+    text_before, section_before = "", ""
+    for chunk in chunks:
+        html = mark_safe(render(without_overlap(text_before, chunk.text), words))  # noqa: S308 (render escapes)
+        title = chunk.section_title
+        shown = title if title != section_before and not _begins_with_heading(chunk.text, title) else ""
+        read = ReadPassage(html, shown, opened=chunk.pk == passage)
+        if not pages or pages[-1].number != chunk.page_number:
+            pages.append(ReadPage(chunk.page_number, ()))
+        pages[-1] = replace(pages[-1], passages=(*pages[-1].passages, read))
+        text_before, section_before = chunk.text, title
+    if not any(read.opened for one in pages for read in one.passages):
+        pages = [replace(one, opened=one.number == page) for one in pages]
+    return pages
+
+
+def without_overlap(before: str, text: str) -> str:
+    """The text without what its beginning repeats of the end of the text before it."""
+    tail = before.rstrip()[-LONGEST_OVERLAP:]
+    text = text.lstrip("\n")
+    for length in range(min(len(tail), len(text)), SHORTEST_OVERLAP - 1, -1):
+        if tail.endswith(text[:length].rstrip()):
+            return text[length:].lstrip()
+    return text
+
+
+def _begins_with_heading(text: str, title: str) -> bool:
+    """Whether the text itself opens with this title, so that it need not be shown above it."""
+    found = _HEADING.match(text.lstrip().split("\n", 1)[0])
+    return bool(found and found[2].strip() == title.strip())
+
+
+def render(text: str, words: str = "") -> str:
+    """HTML of the corpus' plain Markdown (headings, lists, tables, code), everything escaped, the words marked.
+
+    Headings start at level 3, below the page's own.
+    """
+    return "".join(_blocks(text.split("\n"), words))
+
+
+def _blocks(lines: Sequence[str], words: str) -> Iterator[str]:
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if not line.strip():
+            at += 1
+        elif heading := _HEADING.match(line):
+            level = min(len(heading[1]) + 2, 6)
+            yield f'<h{level} dir="auto">{_marked(heading[2], words)}</h{level}>'
+            at += 1
+        elif _FENCE.match(line):
+            end = next((i for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))
+            yield f'<pre tabindex="0"><code>{_marked(chr(10).join(lines[at + 1 : end]), words)}</code></pre>'
+            at = end + 1
+        else:
+            kind = _kind(line)
+            end = at + 1
+            while end < len(lines) and lines[end].strip() and _continues(kind, lines[end]):
+                end += 1
+            yield _RENDERERS[kind](lines[at:end], words)
+            at = end
+
+
+def _kind(line: str) -> str:
+    if _ROW.match(line):
+        return "table"
+    return "list" if _POINT.match(line) else "paragraph"
+
+
+def _continues(kind: str, line: str) -> bool:
+    """Whether a line belongs to the block that is being gathered; a list's points may run over several lines."""
+    if _HEADING.match(line) or _FENCE.match(line):
+        return False
+    return _kind(line) == kind or (kind == "list" and _kind(line) == "paragraph")
+
+
+def _paragraph(lines: Sequence[str], words: str) -> str:
+    return f'<p dir="auto">{_marked(" ".join(line.strip() for line in lines), words)}</p>'
+
+
+def _list(lines: Sequence[str], words: str) -> str:
+    points: list[str] = []
+    first_number: str | None = None
+    for line in lines:
+        if point := _POINT.match(line):
+            first_number = point[1] if not points else first_number
+            points.append(point[2].strip())
+        else:
+            points[-1] += " " + line.strip()
+    body = "".join(f'<li dir="auto">{_marked(point, words)}</li>' for point in points)
+    return f'<ol start="{int(first_number)}">{body}</ol>' if first_number else f"<ul>{body}</ul>"
+
+
+def _table(lines: Sequence[str], words: str) -> str:
+    """A table whose first row is its heading when a rule follows it, which is how Markdown says so."""
+    ruled = len(lines) > 1 and bool(_RULE.match(lines[1]))
+    rows = [_cells(line) for line in lines if not _RULE.match(line)]
+    html = []
+    for position, row in enumerate(rows):
+        head = ruled and position == 0
+        tag, scope = ("th", ' scope="col"') if head else ("td", "")
+        cells = "".join(f'<{tag}{scope} dir="auto">{_marked(cell, words)}</{tag}>' for cell in row)
+        html.append(f"<thead><tr>{cells}</tr></thead>" if head else f"<tr>{cells}</tr>")
+    return f'<div class="wide" tabindex="0" role="group"><table>{"".join(html)}</table></div>'
+
+
+def _cells(line: str) -> list[str]:
+    row = _ROW.match(line)
+    return [cell.strip().replace("\\|", "|") for cell in _CELL_END.split(row[1])] if row else [line.strip()]
+
+
+_RENDERERS = {"paragraph": _paragraph, "list": _list, "table": _table}
+
+
+def _marked(text: str, words: str) -> str:
+    """The text escaped, the words of the search in <mark>."""
+    pieces, at = [], 0
+    for left, right in matches(text, words) if words else ():
+        pieces += [escape(text[at:left]), "<mark>", escape(text[left:right]), "</mark>"]
+        at = right
+    return "".join([*pieces, escape(text[at:])])

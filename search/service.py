@@ -1,0 +1,183 @@
+"""The one entry for every search: page, API, command line and evaluation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.clearance import Viewer
+from ingestion.embeddings import EmbeddingUnavailable
+from ingestion.models import Chunk, Document
+from search import metrics
+from search.models import SearchEvent
+from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
+from search.query import Mode, SearchQuery
+from search.ranking import Preference, RankedDocument, rank
+from search.retrieval import candidates, nearest_documents
+from search.snippets import snippet
+from search.vectors import query_vector
+
+logger = logging.getLogger(__name__)
+
+EMBEDDING_UNAVAILABLE = "embedding_unavailable"
+
+
+def search(
+    query: SearchQuery, *, viewer: Viewer, request_id: str = "", endpoint: str = "page", audited: bool = True
+) -> SearchPage:
+    """Answer a query with what this viewer may see.
+
+    When no embedding node answers, words alone decide, and `degraded` says so. Every search is noted in the audit
+    trail unless it is a measurement (`audited=False`). Database errors pass through.
+    """
+    started = time.perf_counter()
+    try:
+        page = _answer(query, viewer, started)
+        if audited:
+            _note(page, query, viewer, request_id)
+    except Exception:
+        metrics.QUERIES.labels(endpoint, "error").inc()
+        raise
+    metrics.QUERIES.labels(endpoint, "degraded" if page.degraded else "ok").inc()
+    metrics.DURATION.labels(query.mode.value).observe(page.response_time)
+    for reason in page.degraded:
+        metrics.DEGRADED.labels(reason).inc()
+    if not page.count:
+        metrics.EMPTY.inc()
+    return page
+
+
+def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitDocument]:
+    """Other documents that the viewer may see and that are about the same, nearest first."""
+    nearest = nearest_documents(document, viewer=viewer, limit=limit)
+    described = _describe(nearest, viewer)
+    return [described[pk] for pk in nearest if pk in described]
+
+
+def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
+    vector, degraded = None, ()
+    if query.mode is not Mode.KEYWORD:
+        try:
+            vector = query_vector(query.text)
+        except EmbeddingUnavailable as error:
+            logger.warning("search without meaning: %s", error)
+            degraded = (EMBEDDING_UNAVAILABLE,)
+    asked = query
+    if degraded and query.mode is Mode.SEMANTIC:
+        asked = replace(query, mode=Mode.KEYWORD)
+    found = candidates(asked, viewer=viewer, vector=vector)
+    ranked = rank(found, Preference(viewer.campus_id, viewer.departments))
+    described = _describe((document.document_id for document in ranked), viewer)
+    ranked = [document for document in ranked if document.document_id in described]
+    first = (query.page - 1) * query.page_size
+    return SearchPage(
+        query=query.text,
+        search_id=str(uuid.uuid4()),
+        mode=query.mode.value,
+        degraded=degraded,
+        count=len(ranked),
+        page=query.page,
+        page_size=query.page_size,
+        page_count=math.ceil(len(ranked) / query.page_size),
+        hits=_hits(ranked[first : first + query.page_size], described, query, viewer),
+        facets=_facets(described.values()),
+        timestamp=timezone.now(),
+        response_time=round(time.perf_counter() - started, 4),
+    )
+
+
+def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDocument]:
+    """What hits and facets show of these documents; what is hidden since the candidates were read is left out."""
+    documents = (
+        Document.objects.visible_to(viewer)
+        .filter(pk__in=list(document_ids))
+        .select_related("department", "campus", "doc_type")
+        .only(
+            "title", "file_name", "clearance", "language", "priority", "last_reviewed",
+            "department__name", "campus__name", "doc_type__slug", "doc_type__name",
+        )
+        .order_by()
+    )  # fmt: skip
+    return {
+        document.pk: HitDocument(
+            id=str(document.pk),
+            title=str(document),
+            department=document.department.name,
+            campus=document.campus.name if document.campus else "",
+            doc_type=document.doc_type.slug,
+            doc_type_name=document.doc_type.name,
+            clearance=document.clearance,
+            language=document.language,
+            priority=document.priority,
+            last_reviewed=document.last_reviewed,
+        )
+        for document in documents
+    }
+
+
+def _hits(
+    ranked: list[RankedDocument], described: dict[UUID, HitDocument], query: SearchQuery, viewer: Viewer
+) -> tuple[Hit, ...]:
+    wanted = {candidate.chunk_id: candidate for document in ranked for candidate in document.candidates}
+    rows = Chunk.objects.visible_to(viewer).filter(pk__in=list(wanted)).order_by()
+    passages = {
+        pk: Passage(
+            chunk_id=pk,
+            page_number=page_number,
+            section_title=section_title,
+            text=text,
+            snippet=snippet(text, query.text),
+            similarity=round(wanted[pk].similarity, 4),
+            url=f"/documents/{wanted[pk].document_id}/?page={page_number}",
+        )
+        for pk, page_number, section_title, text in rows.values_list("pk", "page_number", "section_title", "text")
+    }
+    hits = []
+    for document in ranked:
+        shown = tuple(passages[one.chunk_id] for one in document.candidates if one.chunk_id in passages)
+        if shown:
+            hits.append(Hit(described[document.document_id], shown, round(document.score, 4)))
+    return tuple(hits)
+
+
+def _facets(documents: Iterable[HitDocument]) -> dict[str, tuple[FacetValue, ...]]:
+    """How many of the matches have which value, most frequent first. Values nobody has are left out."""
+    documents = list(documents)
+    values = {
+        "department": [(document.department, document.department) for document in documents],
+        "campus": [(document.campus, document.campus) for document in documents if document.campus],
+        "doc_type": [(document.doc_type, document.doc_type_name) for document in documents],
+        "language": [(document.language, document.language) for document in documents if document.language],
+    }
+    return {
+        name: tuple(
+            FacetValue(value, label, count)
+            for (value, label), count in sorted(Counter(pairs).items(), key=lambda one: (-one[1], one[0]))
+        )
+        for name, pairs in values.items()
+    }
+
+
+def _note(page: SearchPage, query: SearchQuery, viewer: Viewer, request_id: str) -> None:
+    """One line of the audit trail."""
+    SearchEvent.objects.create(
+        id=page.search_id,
+        user_id=viewer.user_id,
+        role=viewer.role,
+        query=query.text,
+        filters=query.filters,
+        mode=page.mode,
+        degraded=list(page.degraded),
+        count=page.count,
+        page=page.page,
+        duration_ms=round(page.response_time * 1000),
+        request_id=request_id,
+    )

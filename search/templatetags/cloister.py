@@ -1,0 +1,31 @@
+"""How the pages word what the models hold as codes."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.translation import gettext_lazy as _
+
+from accounts.clearance import Clearance
+from search import presentation
+
+register = template.Library()
+
+CLEARANCE_NAMES = {
+    Clearance.PUBLIC: _("Public"),
+    Clearance.MEMBERS: _("Students and staff"),
+    Clearance.STAFF: _("Staff"),
+    Clearance.RESTRICTED: _("Restricted"),
+}
+"""The short names that stand on badges."""
+
+
+@register.filter
+def clearance_name(clearance: int) -> str:
+    """The short name of a clearance; empty for 0, which sees nothing."""
+    return str(CLEARANCE_NAMES[Clearance(clearance)]) if clearance in Clearance.values else ""
+
+
+@register.filter
+def language_name(code: str) -> str:
+    """The name of a language, such as German for de."""
+    return presentation.language_name(code)

@@ -1,0 +1,38 @@
+// What scripts add to pages that work without them. No inline code, no dependency; htmx itself is in vendor/.
+"use strict";
+
+// "/" goes to the search field, as on other search pages, unless somebody is typing.
+document.addEventListener("keydown", (event) => {
+  const field = document.getElementById("q");
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && field && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    field.focus();
+    field.select();
+  }
+});
+
+// An address with ?page=N but without #passage, as other systems link to it, opens there too.
+const opened = document.getElementById("passage");
+if (opened && location.hash === "") {
+  opened.scrollIntoView({ block: "start" });
+}
+
+// On the demo's sign-in page a click on a name fills in the form.
+for (const button of document.querySelectorAll("button.pick")) {
+  button.disabled = false;
+  button.addEventListener("click", () => {
+    document.getElementById("id_username").value = button.dataset.username;
+    document.getElementById("id_password").value = document.getElementById("demo-password").textContent;
+    document.querySelector(".sign-in form button[type=submit]").focus();
+  });
+}
+
+// A search that was not answered says so, and leaves what is there; the next answer takes the notice away.
+const failure = document.getElementById("failure");
+if (failure) {
+  for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(trouble, () => { failure.hidden = false; });
+  }
+  document.addEventListener("htmx:afterSwap", () => { failure.hidden = true; });
+}
