@@ -1,16 +1,19 @@
-"""People, departments and campuses in the admin site. Administrators only: librarians hold none of these permissions."""
+"""People, departments and campuses in the admin site, for administrators: librarians hold none of these permissions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
+from django.db.models import Count, Field, Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import (
@@ -28,21 +31,48 @@ from accounts.models import Campus, Department, User
 admin.site.unregister(Group)
 
 
-class RefusedWhileInUse(ModelAdmin):
+class PlainChoices(ModelAdmin):
+    """Choices without buttons beside them: what is chosen from is made on its own page."""
+
+    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        """The field with its bare widget."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
+
+
+class RefusedWhileInUse(PlainChoices):
     """Something that documents refer to: it is deleted only when none does, and the page says how many do."""
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Django's own, unless it is in use: then back to its page, with the reason."""
+        one = self.get_object(request, unquote(object_id))
+        if one and self.has_delete_permission(request, one) and (refusal := _refusal(one)):
+            self.message_user(request, refusal, messages.ERROR)
+            return HttpResponseRedirect(
+                reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[one.pk])
+            )
+        return super().delete_view(request, object_id, extra_context)
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | list[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """What a deletion would take with it; in the last place, why it is refused."""
-        refusals = [
-            f"{one}: {count} document{'' if count == 1 else 's'} still belong{'s' if count == 1 else ''} to it. "
-            "Move them first."
-            for one in objs
-            if (count := one.documents.count())
-        ]
         names = [str(one) for one in objs]
+        refusals = [refusal for one in objs if (refusal := _refusal(one))]
         return names, {str(self.opts.verbose_name_plural): len(names)}, set(), refusals
+
+
+def _refusal(one: Any) -> str:
+    """Why this cannot be deleted; empty when no document refers to it."""
+    match one.documents.count():
+        case 0:
+            return ""
+        case 1:
+            return f"{one} cannot be deleted: one document still belongs to it. Move it first."
+        case number:
+            return f"{one} cannot be deleted: {number} documents still belong to it. Move them first."
 
 
 @admin.register(Campus)
@@ -150,7 +180,7 @@ class PersonForm(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, PlainChoices):
     """People. Rights follow from role, departments and groups, so only these are edited."""
 
     form = PersonForm

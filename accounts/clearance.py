@@ -97,6 +97,9 @@ class Viewer:
         return self.librarian or self.role == Role.ADMIN
 
 
+PUBLIC_VIEWER = Viewer(ANONYMOUS_ROLE, ROLE_CLEARANCE[ANONYMOUS_ROLE])
+"""Sees what everyone may see. Statistics that enter a score are counted over nothing else."""
+
 OPERATOR = Viewer(Role.ADMIN, ROLE_CLEARANCE[Role.ADMIN], every_department=True)
 """Whoever works at the command line of the installation; never made from a request."""
 

@@ -60,7 +60,7 @@ def _hundredths() -> bytes:
         (0xD4, 0xE0, 27),  # Armenian, Hebrew, Arabic
         (0xE0, 0xE2, 30),  # Indic scripts, Thai, Lao, Khmer, Georgian
         (0xE2, 0xE3, 100),  # typographic marks and symbols
-        (0xE3, 0xEA, 62),  # Chinese and Japanese
+        (0xE3, 0xEA, 66),  # Chinese and Japanese
         (0xEA, 0xEE, 63),  # Korean
         (0xEE, 0xF5, 100),  # compatibility forms, emoji, rare scripts
     ):
@@ -74,8 +74,9 @@ _HUNDREDTHS = _hundredths()
 def estimate_tokens(text: str) -> int:
     """About how many tokens the embedding model makes of `text`, at some 50 MB/s and without the model.
 
-    For passages of natural language the estimate is 0.8 to 1.35 of the truth, 1.04 in the mean; for random letters and
-    hexadecimal digits it is down to half of it.
+    Measured on 828 passages of 150 to 1,000 characters in 26 languages: 1.01 of the truth in the mean, 0.80 to 1.22 for
+    98 in 100, 0.69 to 1.36 at the extremes (tables of codes and numbers). Random letters come out at 0.4, hexadecimal
+    digits at 0.6, dates at 1.5.
     """
     return (sum(text.encode("utf-8", "replace").translate(_HUNDREDTHS)) + 99) // 100
 
@@ -221,7 +222,7 @@ class _Packer:
             return following.context if fits else ""
         if last.section != following.section or last.kind not in ("paragraph", "list"):
             return ""
-        return trailing_text(last.text, self._overlap, self._count)
+        return trailing_text(self._done[-1].pieces, self._overlap, self._count)
 
 
 def _section_title(path: tuple[str, ...]) -> str:

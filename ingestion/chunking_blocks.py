@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,7 +27,7 @@ _SENTENCE_GAP = re.compile(
     r"(?<=[^\s.][^\s.][.!?…؟۔।॥።])[\"'»”’)\]]*(\s+)(?=[^\s\W_a-zà-öø-ÿ]|[\"'«„“‘(\[¿¡-])|(?<=[。！？；｡])(?![。！？；｡」』”’）\s])|(\n+)"
 )
 _SOFT_BREAK = re.compile(r"[\s\u200b]|(?<=[,;:、，：；·])")
-_JOINERS = "\u200c\u200d"
+_JOINERS = frozenset("\u200c\u200d")
 # No language's token is longer; a window of that many characters a token is surely enough.
 _CHARACTERS_PER_TOKEN = 12
 
@@ -54,20 +55,15 @@ def pieces_of(pages: Sequence[Page]) -> Iterator[Piece]:
         for kind, lines in _blocks(page.text.split("\n")):
             text = "\n".join(lines).rstrip()
             if kind == "heading":
-                match = _HEADING.fullmatch(text.strip())
-                assert match is not None
-                level = len(match[1])
-                outline = [(depth, title) for depth, title in outline if depth < level]
-                outline.append((level, " ".join(match[2].split())))
+                marks, title = text.strip().split(maxsplit=1)
+                outline = [(level, above) for level, above in outline if level < len(marks)]
+                outline.append((len(marks), " ".join(title.split())))
             yield Piece(text, kind, page.number, tuple(title for _, title in outline))
 
 
 def split_piece(piece: Piece, limit: int, count: TokenCounter) -> Iterator[Piece]:
     """The piece's smallest natural parts: lines of a list, table or code, else sentences; each at most `limit`."""
-    if piece.kind in ("list", "table", "code"):
-        parts = [(line, "\n") for line in piece.text.split("\n") if line.strip()]
-    else:
-        parts = list(_sentences(piece.text))
+    parts = _parts(piece.text, piece.kind)
     context = _table_head(piece)
     gap = piece.gap
     for text, gap_after in parts:
@@ -77,26 +73,37 @@ def split_piece(piece: Piece, limit: int, count: TokenCounter) -> Iterator[Piece
         gap = gap_after
 
 
-def trailing_text(text: str, limit: int, count: TokenCounter) -> str:
-    """The end of `text` of at most `limit` tokens: whole sentences where one fits, else whole words, else characters."""
+def trailing_text(pieces: Sequence[Piece], limit: int, count: TokenCounter) -> str:
+    """The end of `pieces`, at most `limit` tokens: whole sentences or points, else words, else characters."""
+    kind = pieces[-1].kind
+    text = ""
+    gap = ""
+    for piece in reversed(pieces):
+        if piece.kind != kind or piece.section != pieces[-1].section or len(text) > limit * _CHARACTERS_PER_TOKEN:
+            break
+        text = piece.text + gap + text
+        gap = piece.gap
     window = text[-limit * _CHARACTERS_PER_TOKEN :]
-    if not window.strip() or limit <= 0:
-        return ""
-    parts = list(_sentences(window))
     starts: list[int] = []
     at = 0
-    for part, gap in parts:
+    for part, gap in _parts(window, kind):
         starts.append(at)
         at += len(part) + len(gap)
-    # The window's own beginning is a sentence's only when it is the text's.
-    for start in starts if len(window) == len(text) else starts[1:]:
-        if count(window[start:]) <= limit:
-            return window[start:].strip()
-    breaks = [match.end() for match in _SOFT_BREAK.finditer(window)]
-    for start in breaks or range(len(window)):
-        if window[start:].strip() and count(window[start:]) <= limit and _may_cut(window, start):
-            return window[start:].strip()
+    # The window's own beginning is that of a sentence only when it is the text's.
+    whole = starts if len(window) == len(text) else starts[1:]
+    for places in (whole, _word_starts(window), range(len(window))):
+        # Counts fall from place to place, so the first that fits is found by halving.
+        first = bisect_left(places, True, key=lambda start: count(window[start:]) <= limit)
+        while first < len(places):
+            found = window[places[first] :].strip()
+            if found and _may_cut(window, places[first]):
+                return found
+            first += 1
     return ""
+
+
+def _word_starts(text: str) -> list[int]:
+    return [match.end() for match in _SOFT_BREAK.finditer(text)]
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[Kind, list[str]]]:
@@ -128,9 +135,8 @@ def _block_end(lines: list[str], start: int, kind: Kind) -> int:
     if kind == "heading":
         return end
     if kind == "code":
-        fence = _FENCE.match(lines[start])
-        assert fence is not None
-        while end < len(lines) and not lines[end].strip().startswith(fence[1]):
+        fence = lines[start].strip()[:3]
+        while end < len(lines) and not lines[end].strip().startswith(fence):
             end += 1
         return min(end + 1, len(lines))
     while end < len(lines):
@@ -150,8 +156,20 @@ def _goes_on(lines: list[str], blank: int) -> bool:
     return bool(after.strip()) and (_kind(after) == "list" or after.startswith("  ")) and not _FENCE.match(after)
 
 
+def _parts(text: str, kind: Kind) -> list[tuple[str, str]]:
+    """(part, white space after it), in order: the points of a list, the rows of a table or lines of code, sentences."""
+    if kind == "paragraph" or kind == "heading":
+        return list(_sentences(text))
+    parts: list[str] = []
+    for line in text.split("\n"):
+        if kind == "list" and parts and not _LIST_LINE.match(line):
+            parts[-1] += "\n" + line
+        else:
+            parts.append(line)
+    return [(part, "\n") for part in parts]
+
+
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
-    """(sentence, white space after it), in order."""
     start = 0
     for match in _SENTENCE_GAP.finditer(text):
         gap = match[1] or match[2] or ""

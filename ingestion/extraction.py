@@ -19,7 +19,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ingestion.extraction_types import REASONS, Extraction, ExtractionError, Limits, Page, Reason
 
@@ -99,10 +99,9 @@ def _environment(scratch: str) -> dict[str, str]:
 
 def _read_answer(child: subprocess.Popen[bytes], limits: Limits) -> bytes:
     """Everything that the child writes, within the limits of time and size; the child has ended afterwards."""
-    assert child.stdout is not None
     deadline = time.monotonic() + limits.seconds
     received = bytearray()
-    with selectors.DefaultSelector() as selector, child.stdout as stream:
+    with selectors.DefaultSelector() as selector, cast("IO[bytes]", child.stdout) as stream:
         os.set_blocking(stream.fileno(), False)
         selector.register(stream, selectors.EVENT_READ)
         while True:

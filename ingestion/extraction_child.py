@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingestion import extraction_kinds as kinds
-from ingestion.extraction_text import clean, decode
+from ingestion.extraction_text import clean
 from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 from ingestion.language import detect_language, language_code
 
@@ -36,7 +36,11 @@ _MACHINE_TITLE = re.compile(
     r"(?: document| dokument)?",
     re.IGNORECASE,
 )
-_FIRST_HEADING = re.compile(r"\A\s*# +(\S[^\n]*)$", re.MULTILINE)
+# A letter, digit or sign, as against the marks of an empty table or list.
+_SPEAKING = re.compile(r"[^\s|#*>`_.:-]")
+_TOP_HEADING = re.compile(r"^# +(\S[^\n]*)$", re.MULTILINE)
+# How far from the beginning a heading may stand to be the document's title.
+_TITLE_WITHIN = 1500
 
 
 def main(arguments: list[str]) -> int:
@@ -70,10 +74,8 @@ def read(path: Path, file_name: str, limits: Limits) -> Extraction:
         )
     pages = [Page(page.number, clean(page.text)) for page in found.pages]
     pages = [page for page in pages if page.text.strip()]
-    if not any(character.isalnum() for page in pages for character in page.text):
-        raise ExtractionError(
-            "empty", "The document holds no text at all. Check that the right file was uploaded."
-        )
+    if not any(_SPEAKING.search(page.text) for page in pages):
+        raise ExtractionError("empty", "The document holds no text at all. Check that the right file was uploaded.")
     characters = sum(len(page.text) for page in pages)
     if characters > limits.characters:
         raise ExtractionError(
@@ -84,7 +86,7 @@ def read(path: Path, file_name: str, limits: Limits) -> Extraction:
     return Extraction(
         mime_type=found.mime_type,
         pages=tuple(pages),
-        title=_title(found.title, pages[0].text),
+        title=_title(found.title, "" if kind in kinds.SHEETS else pages[0].text),
         language=_language(found.language, pages),
         pages_without_text=found.pages_without_text,
     )
@@ -104,6 +106,10 @@ def _reader(kind: str) -> Reader:
         from ingestion.extraction_pptx import read_pptx
 
         return read_pptx
+    if kind == kinds.MAIL:
+        from ingestion.extraction_mail import read_mail
+
+        return read_mail
     if kind == kinds.PDF:
         from ingestion.extraction_pdf import read_pdf
 
@@ -114,10 +120,10 @@ def _reader(kind: str) -> Reader:
 
 
 def _title(named: str, first_page: str) -> str:
-    """The title that the file names, else its first line where that is a top heading, else ''."""
+    """The title that the file names, else a top heading near its beginning, else ''."""
     title = " ".join(clean(named).split())
     if not title or _MACHINE_TITLE.fullmatch(title):
-        heading = _FIRST_HEADING.search(first_page)
+        heading = _TOP_HEADING.search(first_page[:_TITLE_WITHIN])
         title = heading[1].strip() if heading else ""
     return title[:_LONGEST_TITLE]
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from ingestion import extraction_kinds as kinds
 from ingestion.extraction_html import as_table, read_html
+from ingestion.extraction_mail import message_text
 from ingestion.extraction_ooxml import BROKEN, COMPATIBILITY, DRAWING, RELATION_ID, Package, chart_lines
 from ingestion.extraction_text import decode
 from ingestion.extraction_types import Extraction, Limits, Page
@@ -28,7 +29,7 @@ _HEADING_NAME = re.compile(r"(?:heading|überschrift|titre|título|titolo)\s*([1
 _DEEPEST_HEADING = 6
 _DEEPEST_TABLE = 20
 _MOST_INDENT = 8
-_ALTERNATIVE = re.compile(rb"\.(?:htm|html|xhtml|mht|mhtml|txt)$", re.IGNORECASE)
+_FOREIGN_TYPES = (".htm", ".html", ".xhtml", ".mht", ".mhtml", ".txt")
 
 
 @dataclass
@@ -103,7 +104,8 @@ def _blocks(reading: _Reading) -> Iterator[str]:
     body: ElementTree.Element | None = None
     try:
         with reading.package.stream(reading.main) as stream:
-            for event, node in ElementTree.iterparse(stream, events=("start", "end")):
+            # S314: the package refuses declarations, and without them there is nothing to expand.
+            for event, node in ElementTree.iterparse(stream, events=("start", "end")):  # noqa: S314
                 if event == "start":
                     depth += 1
                     if depth == 2 and node.tag == f"{_W}body":
@@ -223,13 +225,14 @@ def _table(node: ElementTree.Element, reading: _Reading, depth: int) -> str:
     """A table as Markdown; one of a single column, which is layout, as the blocks that it holds."""
     rows = [list(_children(row, "tc")) for row in _children(node, "tr")]
     if depth < _DEEPEST_TABLE and all(len(row) <= 1 for row in rows):
-        return _join([text for row in rows for cell in row for child in cell for text in _block(child, reading, depth + 1)])
+        return _join(
+            [text for row in rows for cell in row for child in cell for text in _block(child, reading, depth + 1)]
+        )
     cells = [[_cell_text(cell, reading) for cell in row] for row in rows]
-    breaks = sum(cell.count(_PAGE_BREAK) for row in cells for cell in row)
     table = as_table([[" ".join(cell.replace(_PAGE_BREAK, " ").split()) for cell in row] for row in cells])
     # A table that runs over pages stays whole, on the page where it begins. Each cell of a row may tell of the same
     # break, so they are counted by row.
-    breaks = sum(max((cell.count(_PAGE_BREAK) for cell in row), default=0) for row in cells) if breaks else 0
+    breaks = sum(max((cell.count(_PAGE_BREAK) for cell in row), default=0) for row in cells)
     return table + _PAGE_BREAK * breaks
 
 
@@ -254,11 +257,10 @@ def _foreign_part(node: ElementTree.Element, reading: _Reading) -> str:
     """A part in another format that Word takes in when it opens the file."""
     part = reading.package.relations(reading.main).get(node.get(RELATION_ID, ""), ("", ""))[1]
     data = reading.package.read(part)
-    if not _ALTERNATIVE.search(part.encode()):
+    if not part.lower().endswith(_FOREIGN_TYPES):
         return ""
     if part.lower().endswith((".mht", ".mhtml")):
-        body = email.message_from_bytes(data, policy=email.policy.default).get_body(("html", "plain"))
-        return "" if body is None else read_html(str(body.get_content())).text
+        return message_text(email.message_from_bytes(data, policy=email.policy.default))
     text = decode(data)
     return text if part.lower().endswith(".txt") else read_html(text).text
 

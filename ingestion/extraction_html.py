@@ -14,14 +14,15 @@ _DROPPED = frozenset(
     ("script", "style", "template", "noscript", "svg", "math", "iframe", "object", "canvas", "select", "button", "head")
 )
 _FURNITURE = frozenset(("nav", "footer"))
-_VOID = frozenset(("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"))
-_BLOCKS = frozenset(
-    (
-        "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer "
-        "form header hgroup html legend main nav p section summary title caption pre ul ol li table thead tbody tfoot "
-        "tr td th h1 h2 h3 h4 h5 h6"
-    ).split()
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
+_BLOCKS = frozenset((
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "legend", "main", "nav", "p",
+    "section", "summary", "title", "caption", "pre", "ul", "ol", "li", "table", "thead", "tbody", "tfoot", "tr",
+    "td", "th", "h1", "h2", "h3", "h4", "h5", "h6",
+))  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
@@ -126,6 +127,7 @@ class _Reader(HTMLParser):
             self._blocks.append("")
             self._prefix = "#" * _HEADINGS[tag] + " "
         elif tag in ("ul", "ol"):
+            self._gap()
             start = attributes.get("start") or "1"
             self._lists.append(0 if tag == "ul" else int(start) if start.isascii() and start.isdigit() else 1)
         elif tag == "li":
@@ -211,5 +213,8 @@ def as_table(rows: list[list[str]]) -> str:
     width = max(len(row) for row in rows)
     if width == 1:
         return "\n\n".join(row[0] for row in rows)
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in [*row, *[""] * (width - len(row))]) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in [*row, *[""] * (width - len(row))]) + " |"
+        for row in rows
+    ]
     return "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]])

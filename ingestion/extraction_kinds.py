@@ -28,6 +28,7 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 CSV = "text/csv"
 TEXT = "text/plain"
+SHEETS = frozenset((XLSX, XLS, ODS))
 
 SUPPORTED = "PDF, Word, PowerPoint, Excel, OpenDocument text and sheets, RTF, EPUB, HTML, Markdown, CSV, mail and text"
 
@@ -109,7 +110,9 @@ def recognise(path: Path, file_name: str, limits: Limits) -> str:
         head = stream.read(_HEAD_BYTES)
     extension = PurePath(file_name).suffix.lower()
     if not head.strip(b"\x00 \t\r\n\xff\xfe\xef\xbb\xbf"):
-        raise ExtractionError("empty", "The file is empty: it holds no text at all. Check that the right file was sent.")
+        raise ExtractionError(
+            "empty", "The file is empty: it holds no text at all. Check that the right file was sent."
+        )
     if b"%PDF-" in head[:1024]:
         return PDF
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -242,10 +245,9 @@ def _recognise_ole(path: Path, extension: str) -> str:
             ("WordDocument", DOC),
             ("PowerPoint Document", PPT),
             ("Workbook", XLS),
-            ("WORKBOOK", XLS),
             ("__properties_version1.0", MSG),
         )
-        if stream in names
+        if stream.upper() in names
     ]
     # An embedded object brings its own streams along; the name then decides between those that are there.
     promised = {".doc": DOC, ".ppt": PPT, ".xls": XLS, ".msg": MSG}.get(extension)
@@ -253,8 +255,8 @@ def _recognise_ole(path: Path, extension: str) -> str:
         return str(promised)
     if kinds:
         return kinds[0]
-    if "Book" in names:
-        raise _unsupported("an Excel 95 sheet, or older: save it as XLSX,")
+    if "BOOK" in names:
+        raise _unsupported("an Excel 95 sheet, or older (save it as XLSX)")
     if not names:
         raise ExtractionError(
             "broken", "The Office file is damaged. Open it in its program, save it anew, and upload that."

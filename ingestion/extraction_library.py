@@ -13,8 +13,6 @@ from ingestion.extraction_html import as_table
 from ingestion.extraction_markdown import tidy
 from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 
-_SHEETS = frozenset((kinds.XLSX, kinds.XLS, kinds.ODS))
-
 
 def run(path: Path, kind: str, **settings: Any) -> kreuzberg.ExtractionResult:
     """What the library makes of the file; its errors become ExtractionError."""
@@ -37,7 +35,7 @@ def reader_for(kind: str) -> Callable[[Path, Limits], Extraction]:
     def read(path: Path, limits: Limits) -> Extraction:
         result = run(path, kind)
         metadata: dict[str, Any] = dict(result.metadata)
-        pages = _sheets(result, metadata) if kind in _SHEETS else (Page(1, tidy(result.content)),)
+        pages = _sheets(result, metadata) if kind in kinds.SHEETS else (Page(1, tidy(result.content)),)
         return Extraction(kind, pages, str(metadata.get("title") or ""), str(metadata.get("language") or ""))
 
     return read

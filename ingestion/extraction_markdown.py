@@ -39,7 +39,7 @@ _HTML_TAG = re.compile(
     r"(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
 )
-_AUTOLINK = re.compile(r"<((?:https?://|mailto:)?[^\s<>]*[@/][^\s<>]*)>")
+_AUTOLINK = re.compile(r"<((?:https?://|mailto:)?[^\s<>\\]*[@/][^\s<>\\]*)>")
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\((?:[^()\n]|\([^()\n]*\))*\)(?:\{[^{}\n]*\})?|!\[([^\[\]]*)\]\[[^\[\]]*\]")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?:[^()\n]|\([^()\n]*\))*\)(?:\{[^{}\n]*\})?")
 _REFERENCE_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\[[^\[\]]*\]")
@@ -50,9 +50,12 @@ _SETEXT = re.compile(r"(\A|\n[ \t]*\n)[ ]{0,3}(?![-*+>|#])(\S[^\n]*)\n[ ]{0,3}(=
 _CLOSED_HEADING = re.compile(r"^([ ]{0,3}#{1,6}[ \t]+[^\n]*?)[ \t]+#+[ \t]*$", re.MULTILINE)
 _TIGHT_HEADING = re.compile(r"^[ ]{1,3}(?=#{1,6}[ \t])", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-_STRONG = re.compile(r"(\*\*|(?<!\w)__)(?=\S)([^\n]+?)(?<=\S)(\*\*|__(?!\w))|~~(?=\S)([^\n~]+?)~~")
-_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^\n*]+?)(?<=[^\s\\])\*(?![\w*])|(?<![\w\\])_(?=\S)([^\n_]+?)(?<=[^\s\\])_(?!\w)")
-_ESCAPE = re.compile(r"\\([\\`*_{}\[\]()+.!<>~\-]|(?<!^\\)#)", re.MULTILINE)
+_STRONG = re.compile(r"(\*\*|(?<!\w)__)(?=\S)((?:.|\n(?!\s*\n))+?)(?<=\S)(\*\*|__(?!\w))|~~(?=\S)([^\n~]+?)~~")
+_EMPHASIS = re.compile(
+    r"(?<![\w*\\])\*(?=[^\s*])([^\n*]+?)(?<=[^\s\\])\*(?![\w*])|(?<![\w\\])_(?=\S)([^\n_]+?)(?<=[^\s\\])_(?!\w)"
+)
+# Any punctuation may be escaped; '#' stays so at the beginning of a line, and '|' in tables.
+_ESCAPE = re.compile(r"\\([!-\"$-/:-@\[-`{}~]|(?<!^\\)#)", re.MULTILINE)
 _SPACES = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
 
 

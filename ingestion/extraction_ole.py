@@ -6,6 +6,7 @@ Only what tells the kind of file and whether it is encrypted is read. Format: Mi
 
 from __future__ import annotations
 
+import re
 import struct
 
 _FREE = 0xFFFFFFFA  # sector numbers from here on are markers, not sectors
@@ -17,10 +18,17 @@ _FIB_ENCRYPTED = 0x0100
 _BIFF_FILEPASS = 0x002F
 _BIFF_EOF = 0x000A
 _STREAM_HEAD_BYTES = 8192
+_ENCRYPTED_STREAMS = frozenset(("ENCRYPTEDPACKAGE", "ENCRYPTEDSUMMARY", "\tDRMCONTENT"))
+# What an encrypted Outlook message holds as text: its class (a signed one's goes on), or its type in the mail's header.
+_ENCRYPTED_MESSAGE = re.compile(
+    re.escape("IPM.Note.SMIME".encode("utf-16-le"))
+    + b"(?!\\.\x00)|"
+    + re.escape("multipart/encrypted".encode("utf-16-le"))
+)
 
 
 class OleFile:
-    """Names and first bytes of an OLE file's streams. A damaged file has the names that could still be read."""
+    """Names (in capitals) and first bytes of an OLE file's streams. Of a damaged file, those that can still be read."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -34,12 +42,14 @@ class OleFile:
 
     def is_encrypted(self) -> bool:
         """Whether a password or a right is needed to read it."""
-        if self.names & {"EncryptedPackage", "EncryptedSummary", "\tDRMContent", "\x09DRMContent"}:
+        if self.names & _ENCRYPTED_STREAMS:
             return True
-        word = self._stream_head("WordDocument")
+        word = self._stream_head("WORDDOCUMENT")
         if len(word) > _FIB_FLAGS_AT + 2 and struct.unpack_from("<H", word, _FIB_FLAGS_AT)[0] & _FIB_ENCRYPTED:
             return True
-        return any(_has_file_pass(self._stream_head(name)) for name in ("Workbook", "WORKBOOK", "Book"))
+        if "__PROPERTIES_VERSION1.0" in self.names and _ENCRYPTED_MESSAGE.search(self._data):
+            return True
+        return any(_has_file_pass(self._stream_head(name)) for name in ("WORKBOOK", "BOOK"))
 
     def _sector(self, number: int) -> bytes:
         start = (number + 1) * self._sector_bytes
@@ -76,7 +86,7 @@ class OleFile:
         for at in range(0, len(directory) - _DIRECTORY_BYTES + 1, _DIRECTORY_BYTES):
             (name_bytes,) = struct.unpack_from("<H", directory, at + 64)
             if 2 < name_bytes <= 64:
-                name = directory[at : at + name_bytes - 2].decode("utf-16-le", "replace")
+                name = directory[at : at + name_bytes - 2].decode("utf-16-le", "replace").upper()
                 # The first of a name is the root's own; embedded objects follow it.
                 starts.setdefault(name, struct.unpack_from("<I", directory, at + 116)[0])
         return starts

@@ -6,6 +6,7 @@ lists and speakers' notes, and fails on slides with a missing picture.
 
 from __future__ import annotations
 
+import io
 import posixpath
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from ingestion.extraction_types import ExtractionError
 
@@ -23,11 +25,21 @@ COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 # ISO/IEC 29500 Strict names its elements in other namespaces than the usual Transitional form.
-_STRICT = b"http://purl.oclc.org/ooxml/"
-_HEAD_BYTES = 4096
+_STRICT = "http://purl.oclc.org/ooxml/"
+_BLOCK_BYTES = 4096
 
 BROKEN = ExtractionError(
     "broken", "The Office file is damaged or incomplete. Open it in its program, save it anew, and upload that."
+)
+
+_UNSAFE = ExtractionError(
+    "broken",
+    "The Office file holds declarations that no Office program writes, and is refused as unsafe. "
+    "Open it in its program, save it anew, and upload that.",
+)
+_STRICT_FORM = ExtractionError(
+    "unsupported",
+    "The file is saved as 'Strict Open XML'. Save it as an ordinary Word, PowerPoint or Excel file and upload that.",
 )
 
 
@@ -69,7 +81,7 @@ class Package:
             raise BROKEN
         try:
             with self._archive.open(name) as begin:
-                _refuse_unsafe(begin.read(_HEAD_BYTES))
+                _refuse_unsafe(begin)
             return self._archive.open(name)
         except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
             raise BROKEN from error
@@ -79,9 +91,9 @@ class Package:
         data = self.read(part)
         if not data:
             return None
-        _refuse_unsafe(data[:_HEAD_BYTES])
+        _refuse_unsafe(io.BytesIO(data))
         try:
-            return ElementTree.fromstring(data)
+            return ElementTree.fromstring(data)  # noqa: S314 - without declarations there is nothing to expand
         except ElementTree.ParseError as error:
             raise BROKEN from error
 
@@ -94,7 +106,9 @@ class Package:
             if relation.get("TargetMode") == "External":
                 continue
             target = relation.get("Target", "")
-            part_name = posixpath.normpath(target.lstrip("/") if target.startswith("/") else posixpath.join(folder, target))
+            part_name = posixpath.normpath(
+                target.lstrip("/") if target.startswith("/") else posixpath.join(folder, target)
+            )
             found[relation.get("Id", "")] = (relation.get("Type", "").rsplit("/", 1)[-1], part_name)
         return found
 
@@ -139,16 +153,31 @@ def paragraph_text(paragraph: ElementTree.Element) -> str:
     return " ".join("".join(pieces).split())
 
 
-def _refuse_unsafe(head: bytes) -> None:
-    """Office writes no document type declarations: they only serve entity bombs and reading of other files."""
-    if b"<!DOCTYPE" in head.replace(b"\x00", b"") or b"<!ENTITY" in head.replace(b"\x00", b""):
-        raise ExtractionError(
-            "broken",
-            "The Office file holds declarations that no Office program writes, and is refused as unsafe. "
-            "Open it in its program, save it anew, and upload that.",
-        )
-    if _STRICT in head:
-        raise ExtractionError(
-            "unsupported",
-            "The file is saved as 'Strict Open XML'. Save it as an ordinary Word, PowerPoint or Excel file and upload that.",
-        )
+def _refuse_unsafe(source: IO[bytes]) -> None:
+    """Read as far as the root element and refuse a document type declaration before it.
+
+    No Office program writes one: they only serve entity bombs and the reading of other files.
+    """
+
+    def refuse(*_declaration: object) -> None:
+        raise _UNSAFE
+
+    def stop(_name: str, attributes: dict[str, str]) -> None:
+        if any(value.startswith(_STRICT) for value in attributes.values()):
+            raise _STRICT_FORM
+        raise _AtRoot
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = stop
+    try:
+        while block := source.read(_BLOCK_BYTES):
+            parser.Parse(block)
+    except _AtRoot:
+        return
+    except expat.ExpatError as error:
+        raise BROKEN from error
+
+
+class _AtRoot(Exception):
+    """The root element was reached."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,6 +24,8 @@ from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _TITLES = frozenset(("title", "ctrTitle"))
 _FURNITURE = frozenset(("sldNum", "ftr", "dt", "hdr", "sldImg"))
+# Date and footer are worth keeping where they are not the same on every slide.
+_FOOTERS = frozenset(("ftr", "dt"))
 _MOST_INDENT = 8
 
 
@@ -32,7 +35,13 @@ def read_pptx(path: Path, limits: Limits) -> Extraction:
         slides = _slides(package, main)
         if not slides:
             raise ExtractionError("empty", "The presentation has no slides.")
-        pages = tuple(Page(number, _slide_text(package, slide)) for number, slide in enumerate(slides, start=1))
+        trees = [package.tree(slide) for slide in slides]
+        footers = Counter(line for tree in trees if tree is not None for line in _footer_lines(tree))
+        single = frozenset(line for line, count in footers.items() if count == 1)
+        pages = tuple(
+            Page(number, _slide_text(package, slide, tree, single))
+            for number, (slide, tree) in enumerate(zip(slides, trees, strict=True), start=1)
+        )
         return Extraction(kinds.PPTX, pages, package.core_property("title"), package.core_property("language"))
 
 
@@ -45,9 +54,16 @@ def _slides(package: Package, main: str) -> list[str]:
     return [part for part in parts if part in package]
 
 
-def _slide_text(package: Package, slide: str) -> str:
-    tree = package.tree(slide)
+def _footer_lines(tree: ElementTree.Element) -> Iterator[str]:
+    for shape in _shapes(tree):
+        if _placeholder(shape) in _FOOTERS:
+            yield from drawing_lines(shape)
+
+
+def _slide_text(package: Package, slide: str, tree: ElementTree.Element | None, footers: frozenset[str]) -> str:
     blocks = [] if tree is None else list(_shape_blocks(tree))
+    if tree is not None:
+        blocks += [line for line in _footer_lines(tree) if line in footers]
     for part in package.related(slide, "diagramData", "chart", "chartEx"):
         drawing = package.tree(part)
         if drawing is not None:
@@ -65,7 +81,8 @@ def _shape_blocks(tree: ElementTree.Element) -> Iterator[str]:
     for shape in sorted(shapes, key=lambda shape: _placeholder(shape) not in _TITLES):
         if shape.tag == f"{DRAWING}tbl":
             rows = [
-                [" ".join(drawing_lines(cell)) for cell in row.iter(f"{DRAWING}tc")] for row in shape.iter(f"{DRAWING}tr")
+                [" ".join(drawing_lines(cell)) for cell in row.iter(f"{DRAWING}tc")]
+                for row in shape.iter(f"{DRAWING}tr")
             ]
             yield as_table(rows)
         elif _placeholder(shape) in _TITLES:

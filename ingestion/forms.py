@@ -27,7 +27,8 @@ from ingestion.models import Document, DocumentType, Tag
 from ingestion.registration import DocumentMetadata
 
 LANGUAGES: dict[str, str] = {
-    code: info["name"] for code, info in sorted(LANG_INFO.items(), key=lambda pair: str(pair[1].get("name")))
+    code: info["name"]
+    for code, info in sorted(LANG_INFO.items(), key=lambda pair: str(pair[1].get("name")))
     if len(code) == 2 and "name" in info
 } | {"zh": "Chinese", "no": "Norwegian"}
 """ISO 639-1 code -> English name, for those that Django knows."""
@@ -227,6 +228,7 @@ class DocumentForm(WithinRights, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.current = self.instance
+        self.fields["campus"].empty_label = "All campuses"
         self.offer_only_what_is_allowed()
 
     def _save_m2m(self) -> None:

@@ -10,6 +10,9 @@ import re
 from importlib.util import find_spec
 
 _SAMPLE_CHARACTERS = 50_000
+# A longer text is taken to be in its main language even where the detector has doubts: tables, names, abbreviations.
+_LONG_SAMPLE = 200
+_MAIN_PERCENT = 60
 _MARKUP = re.compile(r"[#|*_`>\[\]()-]+|\S*[@/\\]\S*|\d+")
 _NONCHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # CLD2 keeps some withdrawn codes: https://www.iana.org/assignments/language-subtag-registry
@@ -52,8 +55,9 @@ def _by_cld2(sample: str) -> str:
     import pycld2
 
     sure, _, languages = pycld2.detect(sample, isPlainText=True)
-    code = languages[0][1]
-    return language_code(code) if sure and code != "un" else ""
+    _, code, percent, _ = languages[0]
+    likely = sure or (len(sample) >= _LONG_SAMPLE and percent >= _MAIN_PERCENT)
+    return language_code(code) if likely and code != "un" else ""
 
 
 def _by_library(sample: str) -> str:

@@ -4,9 +4,10 @@ PostgreSQL's default parser and its `simple` configuration do not fold accents, 
 without spaces, and cut identifiers at their hyphens in their own way. So text is normalised here, before it goes in:
 
 - compatibility forms, case and accents are folded: 'Café' and 'ＣＡＦÉ' are 'cafe', 'Straße' is 'strasse';
-- Arabic loses its vowel signs and tatweel, and the variants of alef, yeh and teh marbuta become one;
+- Arabic loses its vowel signs and tatweel, the variants of alef, yeh and teh marbuta become one, and the digits of
+  other scripts become Western ones;
 - runs of Chinese characters, kana, Thai, Lao, Khmer and Burmese become overlapping pairs: '大学图书馆' is
-  '大学 学图 图书 书馆'. A single character stays single;
+  '大学 学图 图书 书馆'. A character that stands alone stays single, and is not found inside longer runs;
 - an identifier such as 'HR-12', 'COMP-10001/A' or 'v2.1' stands for itself as one word without its marks and for its
   parts: 'hr12 hr 12'. 'HR 12' and 'HR12' are not split or joined: they are found by their own words.
 
@@ -45,6 +46,10 @@ _SIGNS = "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963" + "".join(
 )
 _LETTER = rf"(?:(?![{_SPACELESS}_])\w|[{_SIGNS}])"
 _SPACELESS_RUN = re.compile(f"[{_SPACELESS}]+")
+# A letter with the vowel signs and tone marks on it.
+_SPACELESS_LETTER = re.compile(
+    ".[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u17b4-\u17d3]*"
+)
 _WORD = re.compile(rf"[{_SPACELESS}]+|{_LETTER}+")
 _IDENTIFIER = re.compile(rf"{_LETTER}+(?:[-./:_]{_LETTER}+)+")
 _LONGEST_IDENTIFIER_PARTS = 5
@@ -53,11 +58,19 @@ _FOLDED = str.maketrans(
     {
         "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ئ": "ي", "ک": "ك", "ة": "ه", "ۀ": "ه", "ؤ": "و",
         "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ð": "d", "þ": "th", "ł": "l", "đ": "d", "ħ": "h", "ı": "i",
-        "ς": "σ", "’": "'", "ʼ": "'",
+        "ς": "σ",
+    }
+    | {
+        # Arabic, Persian, Indic and Thai digits are found by Western ones, and the other way round.
+        chr(code): str(unicodedata.decimal(chr(code)))
+        for code in range(0x0660, 0x1A9A)
+        if unicodedata.category(chr(code)) == "Nd"
     }
 )  # fmt: skip
 # Marks that only modify letters of these scripts; in Indic, Thai and Khmer they are letters of their own.
-_ACCENTS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u1ab0-\u1aff\u1dc0-\u1dff]")
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u1ab0-\u1aff\u1dc0-\u1dff]"
+)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # PostgreSQL refuses words above 2 KB; nobody types a word of that length.
 _LONGEST_WORD = 100
@@ -109,7 +122,8 @@ def _plain_words(text: str) -> list[str]:
     found: list[str] = []
     for word in _WORD.findall(text):
         if _SPACELESS_RUN.match(word):
-            found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+            letters = _SPACELESS_LETTER.findall(word)
+            found += ["".join(letters[at : at + 2]) for at in range(max(1, len(letters) - 1))]
         else:
             found.append(word[:_LONGEST_WORD])
     return found

@@ -10,7 +10,7 @@ from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
-from pgvector.django import HalfVectorField, HnswIndex
+from pgvector.django import HalfVectorField, HnswIndex, VectorField
 
 from accounts.clearance import Audience, CuratedQuerySet, Restricted, RestrictedQuerySet
 from accounts.models import Campus, Department
@@ -188,6 +188,7 @@ class Chunk(Restricted):
                 ef_construction=64,
             ),
             GinIndex(fields=["lexemes"], name="chunk_lexemes"),
+            models.Index(fields=["language"], name="chunk_language"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["document", "staged", "position"], name="chunk_position_unique"),
@@ -202,7 +203,34 @@ class VectorSpace(models.Model):
 
     model = models.CharField(max_length=200)
     dimensions = models.PositiveIntegerField()
+    counted = models.CharField(max_length=100, blank=True, help_text="State of the corpus at its last count.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return f"{self.model} ({self.dimensions})"
+
+
+class LanguageCentre(models.Model):
+    """The mean vector of a language's public chunks; the empty language stands for all of them.
+
+    Embedding models put texts of one language nearer to each other than their meaning does. What a chunk's language
+    alone has in common with a query is taken off its similarity. Made by `ingestion.statistics` from what everyone may
+    see and from nothing else, so that no score betrays a hidden document.
+    """
+
+    language = models.CharField(max_length=8, primary_key=True)
+    vector = VectorField(dimensions=settings.EMBEDDING_DIMENSIONS)
+    chunks = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.language or "all"
+
+
+class Term(models.Model):
+    """How rare a word is among the public chunks; made by `ingestion.statistics` as the centres are."""
+
+    word = models.TextField(primary_key=True)
+    idf = models.FloatField(help_text="ln(1 + (N - n + 0.5) / (n + 0.5)), as in BM25.")
+
+    def __str__(self) -> str:
+        return self.word

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
+from ingestion import statistics
 from ingestion.models import WORKING, Chunk, Document, Status
 
 POLL_SECONDS = 1.0
@@ -53,6 +54,7 @@ def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool 
         if state != last:
             last, moved = state, timezone.now()
         if not left:
+            statistics.refresh()
             return counts(documents)
         if timezone.now() - moved > PATIENCE:
             raise NothingMoves(

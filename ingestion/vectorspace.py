@@ -62,6 +62,8 @@ def reset(model: str, dimensions: int) -> None:
             f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL"
         )
         cursor.execute(f"UPDATE {table} SET metadata = metadata - 'unembeddable' WHERE metadata ? 'unembeddable'")  # noqa: S608
+        cursor.execute("DELETE FROM ingestion_languagecentre")
+        cursor.execute(f"ALTER TABLE ingestion_languagecentre ALTER COLUMN vector TYPE vector({int(dimensions)})")
         cursor.execute(
             f"CREATE INDEX chunk_embedding_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "
             "WITH (m = 16, ef_construction = 64)"

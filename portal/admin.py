@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, reverse
 from unfold.sites import UnfoldAdminSite
@@ -39,9 +41,14 @@ class PortalAdminSite(UnfoldAdminSite):
         return [address for address in super().get_urls() if getattr(address, "name", None) not in SHUT_ADDRESSES]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Sends people to the portal's one sign-in page, which counts failed attempts."""
+        """Sends people to the portal's one sign-in page.
+
+        Whoever is signed in already and may not come in gets no way back here: it would lead round in a circle.
+        """
         if self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(resolve_url(settings.LOGIN_URL))
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -176,6 +176,7 @@ CELERY_TASK_ROUTES = {"ingestion.ingest": {"queue": "ingestion"}}
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 10, "socket_connect_timeout": 2}
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
 CELERY_BEAT_SCHEDULE = {
+    "refresh-statistics": {"task": "ingestion.refresh_statistics", "schedule": timedelta(minutes=1)},
     "reconcile": {"task": "ingestion.reconcile", "schedule": timedelta(minutes=1)},
     "purge-audit": {"task": "search.purge_audit", "schedule": timedelta(days=1)},
 }

@@ -1,7 +1,7 @@
 """How the admin site looks: its name, its menu, and the style sheet that carries its colours.
 
 The colours are not set here: unfold writes those of the settings into an inline style, which the content security
-policy forbids (docs/decisions/0005-admin-csp.md). They are in static/admin-cloister/admin.css.
+policy forbids (docs/decisions/0005-admin-csp.md). They follow the portal's tokens.css, in admin-cloister/admin.css.
 """
 
 from typing import Any
@@ -39,11 +39,14 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Cloister",
     "SITE_HEADER": "Cloister",
     "SITE_SUBHEADER": "Library desk",
-    "SITE_SYMBOL": "menu_book",
     "SITE_URL": reverse_lazy("search"),
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": False,
-    "STYLES": [lambda _request: static("admin-cloister/admin.css")],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")},
+    ],
+    "SITE_ICON": lambda _request: static("favicon.svg"),
+    "STYLES": [lambda _request: static("tokens.css"), lambda _request: static("admin-cloister/admin.css")],
     "SIDEBAR": {
         "show_search": False,
         "command_search": False,
@@ -98,7 +101,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     {
-                        "title": "People",
+                        "title": "Users",
                         "icon": "group",
                         "link": reverse_lazy("admin:accounts_user_changelist"),
                         "active": _below("admin:accounts_user_changelist"),

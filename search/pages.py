@@ -15,11 +15,12 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
 
 from accounts.clearance import RestrictedQuerySet, Viewer, viewer_for
 from ingestion.models import Chunk, Document
 from search import service
-from search.presentation import present, search_url
+from search.presentation import present, search_url, section_path
 from search.query import InvalidQuery, SearchQuery, parse_query
 from search.reading import read_pages
 
@@ -43,9 +44,16 @@ EXAMPLES = (
 """Questions that any university answers somewhere, to start from."""
 
 
+class PageRequest(HttpRequest):
+    """A request as the middleware hands it on."""
+
+    htmx: HtmxDetails
+    request_id: str
+
+
 @require_safe
 @never_cache
-def search_page(request: HttpRequest) -> HttpResponse:
+def search_page(request: PageRequest) -> HttpResponse:
     """The search page; for htmx only the part below the field. 400 when the query cannot be run."""
     viewer = viewer_for(request.user)
     if not viewer.clearance:
@@ -149,11 +157,14 @@ def _part_of(opened: Opened, page: int | None, passage: int | None) -> int:
 
 
 def _outline(opened: Opened) -> list[dict[str, Any]]:
-    """The document's sections in order with the pages that they begin at."""
+    """The document's sections in order with the pages that they begin at; depth 0 is the outermost."""
     sections: list[dict[str, Any]] = []
+    before: tuple[str, ...] = ()
     for pk, page, title in opened.chunks.values_list("pk", "page_number", "section_title"):
-        if title and (not sections or sections[-1]["title"] != title):
-            sections.append({"passage": pk, "page": page, "title": title})
+        path = section_path(title, str(opened.document))
+        if path and path != before:
+            sections.append({"passage": pk, "page": page, "title": path[-1], "depth": min(len(path) - 1, 2)})
+        before = path
     return sections[:OUTLINE_LENGTH]
 
 

@@ -35,6 +35,9 @@ FILTER_NAMES: dict[str, Promise] = {
 GENERIC_LANGUAGES: dict[str, Promise] = {"zh": _("Chinese"), "no": _("Norwegian")}
 """Languages that documents have without saying which written form, which is all that Django has names for."""
 
+SECTION_SEPARATOR = " > "
+"""What the chunker puts between the headings above a passage."""
+
 FACET_VALUES_SHOWN = 6
 """How many values of a facet stand open; the rest is one click away."""
 
@@ -83,9 +86,10 @@ class PageLink:
 
 @dataclass(frozen=True)
 class PassageLink:
-    """A passage and the address that opens its document at it."""
+    """A passage, where it stands in its document, and the address that opens the document there."""
 
     passage: Passage
+    section: str
     url: str
 
 
@@ -154,6 +158,12 @@ def language_name(code: str) -> str:
         return code
 
 
+def section_path(section_title: str, document_title: str) -> tuple[str, ...]:
+    """The headings above a passage, outermost first, without the document's own title, which the page shows anyway."""
+    path = tuple(part for part in section_title.split(SECTION_SEPARATOR) if part)
+    return path[1:] if path and path[0].casefold().strip() == document_title.casefold().strip() else path
+
+
 def search_url(query: SearchQuery) -> str:
     """The address of a search."""
     return f"{reverse('search')}?{query.querystring()}"
@@ -199,7 +209,9 @@ def _facet(query: SearchQuery, name: str, found: tuple[FacetValue, ...]) -> Face
             label=_label(name, value.value, value.label),
             count=value.count,
             selected=value.value in chosen,
-            url=search_url(query.without(name, value.value) if value.value in chosen else query.having(name, value.value)),
+            url=search_url(
+                query.without(name, value.value) if value.value in chosen else query.having(name, value.value)
+            ),
         )
         for value in found
     ]
@@ -228,9 +240,7 @@ def _date(iso: str) -> str:
 
 def _pages(query: SearchQuery, current: int, last: int) -> tuple[PageLink, ...]:
     """The first, the last and those around the current page, with gaps between."""
-    numbers = sorted(
-        {1, last, *range(max(1, current - PAGES_AROUND), min(last, current + PAGES_AROUND) + 1)}
-    )
+    numbers = sorted({1, last, *range(max(1, current - PAGES_AROUND), min(last, current + PAGES_AROUND) + 1)})
     links: list[PageLink] = []
     for number in numbers:
         if links and number - (links[-1].number or 0) > 1:
@@ -240,7 +250,12 @@ def _pages(query: SearchQuery, current: int, last: int) -> tuple[PageLink, ...]:
 
 
 def _hit(query: SearchQuery, hit: Hit) -> HitLink:
-    return HitLink(hit, tuple(PassageLink(passage, _passage_url(query, hit, passage)) for passage in hit.passages))
+    return HitLink(hit, tuple(_passage(query, hit, passage) for passage in hit.passages))
+
+
+def _passage(query: SearchQuery, hit: Hit, passage: Passage) -> PassageLink:
+    section = " › ".join(section_path(passage.section_title, hit.document.title))
+    return PassageLink(passage, section, _passage_url(query, hit, passage))
 
 
 def _passage_url(query: SearchQuery, hit: Hit, passage: Passage) -> str:

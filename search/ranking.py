@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +10,9 @@ LEXICAL_WEIGHT = 0.08
 """What a perfect match of all words adds to a cosine similarity. Equal weights drag cross-language searches down to
 same-script noise (DESIGN, section 3: MRR@10 of XQuAD de->en 0.896 by meaning alone, 0.654 with equal rank fusion, 0.875
 with 0.05). Chosen on the judged sets; see docs/benchmarks.md."""
+
+RANK_SHARE = 0.3
+"""How much of the words' weight follows where and how often they stand, the rest being which of them do."""
 
 CAMPUS_BOOST = 0.01
 DEPARTMENT_BOOST = 0.01
@@ -24,14 +27,17 @@ PASSAGES_A_HIT = 3
 class Candidate:
     """A chunk that one of the legs proposes.
 
-    `similarity` is the cosine similarity to the query vector, 0 where there is none; `words` says how well the words
-    matched, from 0 to 1, both legs' candidates alike.
+    `similarity` is the cosine similarity to the query vector, 0 where there is none; `language_bias` is how much of it
+    the chunk's language alone brings, against the corpus as a whole. `coverage` is the share of the query's words that
+    stand in it, weighed by rarity, and `word_rank` how much they weigh there against the best candidate; both 0 to 1.
     """
 
     chunk_id: int
     document_id: UUID
     similarity: float
-    words: float
+    language_bias: float
+    coverage: float
+    word_rank: float
     campus_id: int | None
     department_id: int
     priority: int
@@ -54,15 +60,10 @@ class RankedDocument:
     candidates: tuple[Candidate, ...]
 
 
-def normalised_words(ranks: Sequence[float]) -> list[float]:
-    """Lexical ranks of one search on a scale from 0 to 1, the best one being 1."""
-    best = max(ranks, default=0.0)
-    return [rank / best if best > 0 else 0.0 for rank in ranks]
-
-
 def combined_score(candidate: Candidate, preference: Preference) -> float:
-    """similarity + weight x words + boosts: the formula behind every order."""
-    score = candidate.similarity + LEXICAL_WEIGHT * candidate.words
+    """similarity - language bias + weight x words + boosts: the formula behind every order."""
+    words = candidate.coverage * (1 - RANK_SHARE + RANK_SHARE * candidate.word_rank)
+    score = candidate.similarity - candidate.language_bias + LEXICAL_WEIGHT * words
     if preference.campus_id is not None and candidate.campus_id == preference.campus_id:
         score += CAMPUS_BOOST
     if candidate.department_id in preference.departments:

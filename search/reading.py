@@ -1,4 +1,4 @@
-"""A document's chunks as text to read: headings, lists and tables as safe HTML, the words of the search marked. Pure."""
+"""A document's chunks as text to read: headings, lists and tables as safe HTML, the search's words marked. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from django.utils.safestring import SafeString, mark_safe
 
+from search.presentation import SECTION_SEPARATOR
 from search.snippets import _matches as matches
 
 LONGEST_OVERLAP = 2400
@@ -63,13 +64,15 @@ def read_pages(
     """
     pages: list[ReadPage] = []
     text_before, section_before = "", ""
+    above: list[int] = []
     for chunk in chunks:
-        html = mark_safe(render(without_overlap(text_before, chunk.text), words))  # noqa: S308 (render escapes)
-        title = chunk.section_title
-        shown = title if title != section_before and not _begins_with_heading(chunk.text, title) else ""
-        read = ReadPassage(html, shown, opened=chunk.pk == passage)
         if not pages or pages[-1].number != chunk.page_number:
             pages.append(ReadPage(chunk.page_number, ()))
+            above = []
+        html = mark_safe(render(without_overlap(text_before, chunk.text), words, above))  # noqa: S308 (it escapes)
+        title = chunk.section_title.rpartition(SECTION_SEPARATOR)[2]
+        shown = title if title != section_before and not _has_heading(chunk.text, title) else ""
+        read = ReadPassage(html, shown, opened=chunk.pk == passage)
         pages[-1] = replace(pages[-1], passages=(*pages[-1].passages, read))
         text_before, section_before = chunk.text, title
     if not any(read.opened for one in pages for read in one.passages):
@@ -87,29 +90,31 @@ def without_overlap(before: str, text: str) -> str:
     return text
 
 
-def _begins_with_heading(text: str, title: str) -> bool:
-    """Whether the text itself opens with this title, so that it need not be shown above it."""
-    found = _HEADING.match(text.lstrip().split("\n", 1)[0])
-    return bool(found and found[2].strip() == title.strip())
+def _has_heading(text: str, title: str) -> bool:
+    """Whether the text itself names this section, so that it need not be shown above it."""
+    return any(found[2].strip() == title.strip() for line in text.split("\n") if (found := _HEADING.match(line)))
 
 
-def render(text: str, words: str = "") -> str:
+def render(text: str, words: str = "", above: list[int] | None = None) -> str:
     """HTML of the corpus' plain Markdown (headings, lists, tables, code), everything escaped, the words marked.
 
-    Headings start at level 3, below the page's own.
+    Headings start at level 3, below the page's own, and never skip a level, whatever the author did; how they look
+    (`rank-N`) follows the author. `above` are the author's levels of the headings that are open, and is kept up.
     """
-    return "".join(_blocks(text.split("\n"), words))
+    return "".join(_blocks(text.split("\n"), words, [] if above is None else above))
 
 
-def _blocks(lines: Sequence[str], words: str) -> Iterator[str]:
+def _blocks(lines: Sequence[str], words: str, above: list[int]) -> Iterator[str]:
     at = 0
     while at < len(lines):
         line = lines[at]
         if not line.strip():
             at += 1
         elif heading := _HEADING.match(line):
-            level = min(len(heading[1]) + 2, 6)
-            yield f'<h{level} dir="auto">{_marked(heading[2], words)}</h{level}>'
+            rank = len(heading[1])
+            above[:] = [*(one for one in above if one < rank), rank]
+            level = min(len(above) + 2, 6)
+            yield f'<h{level} class="rank-{min(rank, 4)}" dir="auto">{_marked(heading[2], words)}</h{level}>'
             at += 1
         elif _FENCE.match(line):
             end = next((i for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))
@@ -150,8 +155,10 @@ def _list(lines: Sequence[str], words: str) -> str:
             points.append(point[2].strip())
         else:
             points[-1] += " " + line.strip()
-    body = "".join(f'<li dir="auto">{_marked(point, words)}</li>' for point in points)
-    return f'<ol start="{int(first_number)}">{body}</ol>' if first_number else f"<ul>{body}</ul>"
+    body = "".join(f"<li>{_marked(point, words)}</li>" for point in points)
+    if first_number:
+        return f'<ol dir="auto" start="{int(first_number)}">{body}</ol>'
+    return f'<ul dir="auto">{body}</ul>'
 
 
 def _table(lines: Sequence[str], words: str) -> str:
@@ -161,10 +168,15 @@ def _table(lines: Sequence[str], words: str) -> str:
     html = []
     for position, row in enumerate(rows):
         head = ruled and position == 0
-        tag, scope = ("th", ' scope="col"') if head else ("td", "")
-        cells = "".join(f'<{tag}{scope} dir="auto">{_marked(cell, words)}</{tag}>' for cell in row)
+        cells = "".join(_cell(cell, words, head=head) for cell in row)
         html.append(f"<thead><tr>{cells}</tr></thead>" if head else f"<tr>{cells}</tr>")
-    return f'<div class="wide" tabindex="0" role="group"><table>{"".join(html)}</table></div>'
+    return f'<div class="wide" tabindex="0" role="group"><table dir="auto">{"".join(html)}</table></div>'
+
+
+def _cell(text: str, words: str, *, head: bool) -> str:
+    """A cell; an empty one heads nothing."""
+    tag, scope = ("th", ' scope="col"') if head and text else ("td", "")
+    return f"<{tag}{scope}>{_marked(text, words)}</{tag}>"
 
 
 def _cells(line: str) -> list[str]:

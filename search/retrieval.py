@@ -8,22 +8,23 @@ iterative scan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.search import SearchRank, SearchVectorField
+from django.contrib.postgres.search import SearchQuery as WordQuery
+from django.contrib.postgres.search import SearchRank
 from django.db import connection, transaction
-from django.db.models import F, Func, Lookup, QuerySet, Sum, TextField, Value
-from ingestion.lexemes import TEXT_SEARCH_CONFIGS, searchable
-from pgvector import HalfVector
+from django.db.models import F, QuerySet, Sum, Value
+from pgvector import Vector
 from pgvector.django import CosineDistance
 
 from accounts.clearance import Viewer
-from ingestion.models import Chunk, Document
-from search.query import SearchQuery
-from search.ranking import Candidate, normalised_words
+from ingestion.lexemes import TEXT_SEARCH_CONFIGS, searchable
+from ingestion.models import Chunk, Document, LanguageCentre
+from search.query import Mode, SearchQuery
+from search.ranking import Candidate
 
 Narrowable = TypeVar("Narrowable", bound=QuerySet[Any])
 
@@ -33,23 +34,11 @@ EXACT_UP_TO = 4000
 CANDIDATES_A_LEG = 100
 """Chunks that each leg proposes: enough for ten pages of ten hits, and for facets that mean something."""
 
+CANDIDATES_A_LANGUAGE = 30
+"""Chunks that the nearest of one language add; most are among the nearest of all when it is the query's own."""
+
 EF_SEARCH = 200
 """HNSW's own candidate list: twice what is asked for keeps recall@100 near 1 where most chunks are visible."""
-
-
-@SearchVectorField.register_lookup
-class Matches(Lookup):
-    """`vector @@ query` with any expression for the query."""
-
-    lookup_name = "matches"
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        lhs, lhs_params = self.process_lhs(compiler, connection)
-        rhs, rhs_params = self.process_rhs(compiler, connection)
-        return f"{lhs} @@ {rhs}", [*lhs_params, *rhs_params]
-
-    def get_prep_lookup(self) -> Any:
-        return self.rhs
 
 
 def narrowed(visible: Narrowable, query: SearchQuery, prefix: str = "") -> Narrowable:
@@ -69,37 +58,48 @@ def narrowed(visible: Narrowable, query: SearchQuery, prefix: str = "") -> Narro
     return visible
 
 
+@dataclass(frozen=True)
+class QueryWords:
+    """A query's words as the index knows them: for each the forms it may stand in, and its rarity (idf)."""
+
+    forms: tuple[str, ...]
+    idf: tuple[float, ...]
+
+    @property
+    def any(self) -> str:
+        """A tsquery that any of the words satisfies."""
+        return " | ".join(self.forms)
+
+
 def candidates(query: SearchQuery, *, viewer: Viewer, vector: Sequence[float] | None) -> list[Candidate]:
-    """Up to CANDIDATES_A_LEG chunks by meaning (where there is a vector) and as many by words."""
-    visible = Chunk.objects.visible_to(viewer)
-    chunks = narrowed(visible, query, "document__").order_by()
-    legs = []
-    few = False
-    if vector is not None:
-        few = _visible_chunk_count(query, viewer) <= EXACT_UP_TO
-        legs.append(_semantic(chunks, vector, exact=few))
-    if query.mode != "semantic":
-        legs.append(_lexical(chunks, query.text))
-    if not legs:
-        return []
-    rows = _run(legs, query.text, vector, iterative=vector is not None and not few)
-    words = normalised_words([row[3] for row in rows]) if query.mode != "semantic" else [0.0] * len(rows)
-    # A chunk that waits for its vector stands with the least similar ones: its words may still lift it.
-    unknown = min((row[2] for row in rows if row[2] is not None), default=0.0)
-    return [
-        Candidate(
-            chunk_id=chunk_id,
-            document_id=document_id,
-            similarity=unknown if similarity is None else similarity,
-            words=matched,
-            campus_id=campus_id,
-            department_id=department_id,
-            priority=priority,
-        )
-        for (chunk_id, document_id, similarity, _, campus_id, department_id, priority), matched in zip(
-            rows, words, strict=True
-        )
-    ]
+    """The chunks that the legs propose, by meaning (where there is a vector) and by words."""
+    chunks = narrowed(Chunk.objects.visible_to(viewer), query, "document__").order_by()
+    words = QueryWords((), ()) if query.mode is Mode.SEMANTIC else read_words(query.text)
+    with transaction.atomic():
+        legs = []
+        if vector is not None:
+            exact = _visible_chunk_count(query, viewer) <= EXACT_UP_TO
+            if not exact:
+                _widen_index_scan()
+            legs += _semantic(chunks, vector, exact=exact)
+        if words.forms:
+            legs.append(_lexical(chunks, words))
+        return _candidates(_run(legs, words, vector)) if legs else []
+
+
+def read_words(text: str) -> QueryWords:
+    """Cut a query into words: in their plain form, and in the stems of the institution's languages."""
+    raw, plain = [], []
+    for word in text.split():
+        forms = searchable(word).split()
+        # Parts of an identifier, and pairs of characters of scripts without spaces, are words of their own.
+        raw += [word] if len(forms) < 2 else forms
+        plain += [" ".join(forms)] if len(forms) < 2 else forms
+    configs = [TEXT_SEARCH_CONFIGS[code] for code in settings.SEARCH_LANGUAGES]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM search_words(%s::text[], %s::text[], %s::regconfig[])", [raw, plain, configs])
+        rows = cursor.fetchall()
+    return QueryWords(tuple(forms for forms, _ in rows), tuple(idf for _, idf in rows))
 
 
 def nearest_documents(document: Document, *, viewer: Viewer, limit: int) -> list[UUID]:
@@ -111,7 +111,7 @@ def nearest_documents(document: Document, *, viewer: Viewer, limit: int) -> list
     others = Chunk.objects.visible_to(viewer).exclude(document=document)
     with transaction.atomic():
         _widen_index_scan()
-        near = _semantic(others, vector.to_list(), exact=False).values_list("document_id", flat=True)
+        near = _semantic(others, vector, exact=False)[0].values_list("document_id", flat=True)
         return list(dict.fromkeys(near))[:limit]
 
 
@@ -121,57 +121,81 @@ def _visible_chunk_count(query: SearchQuery, viewer: Viewer) -> int:
     return documents.order_by().aggregate(chunks=Sum("chunk_count"))["chunks"] or 0
 
 
-def _semantic(chunks: QuerySet[Chunk], vector: Sequence[float], *, exact: bool) -> QuerySet[Chunk]:
-    """The nearest chunks. Adding zero keeps the planner from the index, which orders by the bare distance only."""
+def _semantic(chunks: QuerySet[Chunk], vector: Sequence[float], *, exact: bool) -> list[QuerySet[Chunk]]:
+    """The nearest chunks of all, and the nearest of each language.
+
+    Embedding models put texts of the query's language nearest whatever they say; without a leg for each language the
+    right passage in another one would not even be a candidate. The exact scan orders by an expression, which keeps
+    the planner from the index.
+    """
     distance = CosineDistance("embedding", vector)
-    order = distance + Value(0.0) if exact else distance
-    return chunks.filter(embedding__isnull=False).order_by(order)[:CANDIDATES_A_LEG]
+    nearest = chunks.filter(embedding__isnull=False).order_by(distance + Value(0.0) if exact else distance)
+    languages = LanguageCentre.objects.exclude(language="").values_list("language", flat=True)
+    return [
+        nearest[:CANDIDATES_A_LEG],
+        *(nearest.filter(language=language)[:CANDIDATES_A_LANGUAGE] for language in languages),
+    ]
 
 
-def _lexical(chunks: QuerySet[Chunk], text: str) -> QuerySet[Chunk]:
-    """The chunks in which the words weigh most."""
-    words = tsquery(text)
-    return chunks.filter(lexemes__matches=words).order_by(_word_rank(words).desc(), "pk")[:CANDIDATES_A_LEG]
+def _lexical(chunks: QuerySet[Chunk], words: QueryWords) -> QuerySet[Chunk]:
+    """The chunks in which the words weigh most: `ts_rank`, which measured far better than `ts_rank_cd` (DESIGN,
+    section 3); a longer chunk needs more (normalisation 1)."""
+    query = WordQuery(words.any, search_type="raw", config="simple")
+    rank = SearchRank(F("lexemes"), query, normalization=Value(1))
+    return chunks.filter(lexemes=query).order_by(rank.desc(), "pk")[:CANDIDATES_A_LEG]
 
 
-def _word_rank(words: Func) -> SearchRank:
-    """`ts_rank`, which measured far better than `ts_rank_cd`; a longer chunk needs more (normalisation 1)."""
-    return SearchRank(F("lexemes"), words, normalization=Value(1))
+def _run(legs: Iterable[QuerySet[Chunk]], words: QueryWords, vector: Sequence[float] | None) -> list[tuple[Any, ...]]:
+    """The union of the legs, with what ranking needs of each chunk: one statement, one snapshot.
 
-
-def _query_words(text: str) -> tuple[list[str], list[str], list[str]]:
-    """The query's words as they stand, in the plain form that the index holds, and the configurations to stem with."""
-    raw = text.split()
-    return raw, [searchable(word) for word in raw], [TEXT_SEARCH_CONFIGS[code] for code in settings.SEARCH_LANGUAGES]
-
-
-def tsquery(text: str) -> Func:
-    """Any of the query's words, plain and in the stems of the institution's languages, without stop words."""
-    arrays = [Value(words, output_field=ArrayField(TextField())) for words in _query_words(text)]
-    return Func(*arrays, function="search_tsquery", template="%(function)s(%(expressions)s::text[]::regconfig[])")
-
-
-def _run(
-    legs: Iterable[QuerySet[Chunk]], text: str, vector: Sequence[float] | None, *, iterative: bool
-) -> list[tuple[Any, ...]]:
-    """The union of the legs, each chunk with its similarity and its word rank: one statement, one snapshot."""
-    ids = [leg.values("pk").query.sql_with_params() for leg in legs]
+    The columns: chunk, document, similarity, what its language alone has in common with the query, coverage of the
+    words, their rank, campus, department, priority.
+    """
+    proposed = [leg.values("pk").query.sql_with_params() for leg in legs]
     sql = f"""
-        WITH proposed (id) AS ({" UNION ".join(f"({leg})" for leg, _ in ids)})
-        SELECT chunk.id, document.id, 1 - (chunk.embedding <=> %s::halfvec),
-               ts_rank(chunk.lexemes, search_tsquery(%s::text[], %s::text[], %s::text[]::regconfig[]), 1),
+        WITH proposed (id) AS ({" UNION ".join(f"({leg})" for leg, _ in proposed)}),
+        asked AS MATERIALIZED (SELECT %s::vector AS vector, %s::tsquery AS words),
+        word AS MATERIALIZED (SELECT * FROM unnest(%s::tsquery[], %s::float8[]) AS word (forms, idf)),
+        bias AS MATERIALIZED (
+            SELECT language, -(centre.vector <#> asked.vector) AS similarity
+            FROM ingestion_languagecentre AS centre, asked)
+        SELECT chunk.id, document.id, 1 - (chunk.embedding <=> asked.vector::halfvec),
+               COALESCE(own.similarity - every.similarity, 0),
+               (SELECT COALESCE(sum(idf) FILTER (WHERE chunk.lexemes @@ forms) / sum(idf), 0) FROM word),
+               ts_rank(chunk.lexemes, asked.words, 1),
                document.campus_id, document.department_id, document.priority
         FROM proposed
+        CROSS JOIN asked
         JOIN ingestion_chunk AS chunk ON chunk.id = proposed.id
         JOIN ingestion_document AS document ON document.id = chunk.document_id
+        LEFT JOIN bias AS own ON own.language = chunk.language
+        LEFT JOIN bias AS every ON every.language = ''
     """  # noqa: S608  (every value is a bound parameter)
-    params = [one for _, leg_params in ids for one in leg_params]
-    params += [HalfVector(vector).to_text() if vector is not None else None, *_query_words(text)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        if iterative:
-            _widen_index_scan()
-        cursor.execute(sql, params)
+    params = [one for _, leg_params in proposed for one in leg_params]
+    asked = Vector(vector).to_text() if vector is not None else None
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, asked, words.any, list(words.forms), list(words.idf)])
         return cursor.fetchall()
+
+
+def _candidates(rows: list[tuple[Any, ...]]) -> list[Candidate]:
+    best_rank = max((row[5] for row in rows), default=0.0) or 1.0
+    # A chunk that waits for its vector stands with the least similar ones: its words may still lift it.
+    unknown = min((row[2] for row in rows if row[2] is not None), default=0.0)
+    return [
+        Candidate(
+            chunk_id=chunk_id,
+            document_id=document_id,
+            similarity=unknown if similarity is None else similarity,
+            language_bias=0.0 if similarity is None else bias,
+            coverage=coverage,
+            word_rank=rank / best_rank,
+            campus_id=campus_id,
+            department_id=department_id,
+            priority=priority,
+        )
+        for chunk_id, document_id, similarity, bias, coverage, rank, campus_id, department_id, priority in rows
+    ]
 
 
 def _widen_index_scan() -> None:

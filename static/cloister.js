@@ -28,6 +28,21 @@ for (const button of document.querySelectorAll("button.pick")) {
   });
 }
 
+// Enter asks at once; what was typed before it need not be asked again when its short delay is over.
+const form = document.getElementById("search-form");
+if (form) {
+  const field = form.elements.q;
+  let asked = field.value.trim();
+  document.addEventListener("htmx:confirm", (event) => {
+    const wanted = field.value.trim();
+    if (event.detail.elt === field && wanted === asked) {
+      event.preventDefault();
+    } else if (event.detail.elt === field || event.detail.elt === form) {
+      asked = wanted;
+    }
+  });
+}
+
 // A search that was not answered says so, and leaves what is there; the next answer takes the notice away.
 const failure = document.getElementById("failure");
 if (failure) {

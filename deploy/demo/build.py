@@ -1,7 +1,8 @@
 """Makes the demo corpus from its sources: `python -m deploy.demo.build`, from the repository's root.
 
-Needs, for developers only: python-docx, python-pptx, openpyxl, fpdf2 and uharfbuzz, and the Debian packages
-fonts-noto-core and fonts-droid-fallback. The files made are committed, so running Cloister needs none of these.
+Needs, for developers only: python-docx (1.2.0), python-pptx (1.0.2), openpyxl (3.1.5), fpdf2 (2.8.9) and uharfbuzz
+(0.57.0), and Debian's fonts-noto-core and fonts-droid-fallback. With these versions the same sources give the same
+bytes. The files made are committed, so running Cloister needs none of them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ from deploy.demo.pdf_pages import write_pdf
 from deploy.demo.source_text import Block, Source, read_source
 
 HERE = Path(__file__).resolve().parent
-COLUMNS = ("path", "title", "department", "campus", "doc_type", "clearance", "audience", "language", "priority",
-           "last_reviewed")
+COLUMNS = (
+    "path",
+    "title",
+    "department",
+    "campus",
+    "doc_type",
+    "clearance",
+    "audience",
+    "language",
+    "priority",
+    "last_reviewed",
+)
 
 
 def write_markdown(source: Source, target: Path) -> None:
@@ -57,8 +68,14 @@ def _html_block(block: Block) -> str:
     return f"<{tag}>\n" + "\n".join(f"<li>{line}</li>" for line in lines) + f"\n</{tag}>"
 
 
-WRITERS = {"pdf": write_pdf, "docx": write_docx, "pptx": write_pptx, "xlsx": write_xlsx, "html": write_html,
-           "md": write_markdown}
+WRITERS = {
+    "pdf": write_pdf,
+    "docx": write_docx,
+    "pptx": write_pptx,
+    "xlsx": write_xlsx,
+    "html": write_html,
+    "md": write_markdown,
+}
 
 
 def build(sources: Path, corpus: Path) -> int:
@@ -70,11 +87,20 @@ def build(sources: Path, corpus: Path) -> int:
         name = f"{path.parent.name}/{source.name}.{source.format}"
         (corpus / path.parent.name).mkdir(parents=True, exist_ok=True)
         WRITERS[source.format](source, corpus / name)
-        rows.append({
-            "path": name, "title": source.title, "department": source.department, "campus": source.campus,
-            "doc_type": source.doc_type, "clearance": source.clearance, "audience": source.audience,
-            "language": source.language, "priority": source.priority, "last_reviewed": source.last_reviewed,
-        })
+        rows.append(
+            {
+                "path": name,
+                "title": source.title,
+                "department": source.department,
+                "campus": source.campus,
+                "doc_type": source.doc_type,
+                "clearance": source.clearance,
+                "audience": source.audience,
+                "language": source.language,
+                "priority": source.priority,
+                "last_reviewed": source.last_reviewed,
+            }
+        )
         details[name] = {"tags": list(source.tags), "shared_with": list(source.shared_with)}
     with (corpus / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zipfile
 from datetime import datetime, time
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import pptx
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from openpyxl.styles import Alignment, Font
+from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.table import Table, TableStyleInfo
 from pptx.util import Inches, Pt
 
 from deploy.demo.source_text import Block, Source
 
+_LETTERS_A_LINE = 80  # of a slide, at 18 points
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive can hold
 
 
@@ -90,41 +93,45 @@ def _turn_right_to_left(paragraph: Any) -> None:
 
 
 def write_pptx(source: Source, target: Path) -> None:
-    """A presentation: a title slide, then a slide for each second-level heading."""
+    """A presentation: a title slide, then a slide for each second-level heading, its table below its bullets."""
     deck = pptx.Presentation()
     _set_properties(deck.core_properties, source)
     first = deck.slides.add_slide(deck.slide_layouts[0])
     first.shapes.title.text = source.title
     first.placeholders[1].text = f"University of Arden, {source.department}"
-    frame = None
-    slide = first
-    for block in source.blocks:
-        if block.kind == "heading" and block.level == 2:
-            slide = deck.slides.add_slide(deck.slide_layouts[1])
-            slide.shapes.title.text = block.lines[0]
-            frame = slide.placeholders[1].text_frame
-        elif block.kind == "table":
-            _pptx_table(slide, block)
-        elif frame is None:
-            raise ValueError(f"{source.name}: a presentation begins with a second-level heading.")
-        else:
-            for line in block.lines:
-                used = frame.paragraphs[0].text != ""
-                paragraph = frame.add_paragraph() if used else frame.paragraphs[0]
-                paragraph.text = line
-                paragraph.font.size = Pt(16)
+    for number, block in enumerate(source.blocks):
+        if block.kind == "heading":
+            later = source.blocks[number + 1 :]
+            _add_slide(deck, block.lines[0], tuple(takewhile(lambda block: block.kind != "heading", later)))
     deck.save(str(target))
     _settle(source, target)
 
 
-def _pptx_table(slide: Any, block: Block) -> None:
+def _add_slide(deck: Any, heading: str, blocks: tuple[Block, ...]) -> None:
+    slide = deck.slides.add_slide(deck.slide_layouts[1])
+    slide.shapes.title.text = heading
+    body = slide.placeholders[1]
+    lines = [line for block in blocks for line in block.lines]
+    for number, line in enumerate(lines):
+        paragraph = body.text_frame.paragraphs[0] if number == 0 else body.text_frame.add_paragraph()
+        paragraph.text = line
+        paragraph.font.size = Pt(18)
+    if not lines:
+        body._element.getparent().remove(body._element)
+    for block in blocks:
+        if block.kind == "table":
+            rows_of_text = sum(1 + len(line) // _LETTERS_A_LINE for line in lines)
+            _pptx_table(slide, block, top=Inches(1.8 + 0.4 * rows_of_text))
+
+
+def _pptx_table(slide: Any, block: Block, *, top: int) -> None:
     rows, columns = len(block.rows), len(block.rows[0])
-    shape = slide.shapes.add_table(rows, columns, Inches(0.5), Inches(4.4), Inches(9), Inches(0.35 * rows))
+    shape = slide.shapes.add_table(rows, columns, Inches(0.5), top, Inches(9), Inches(0.35 * rows))
     for row, cells in enumerate(block.rows):
         for column, text in enumerate(cells):
             cell = shape.table.cell(row, column)
             cell.text = text
-            cell.text_frame.paragraphs[0].font.size = Pt(12)
+            cell.text_frame.paragraphs[0].font.size = Pt(13)
 
 
 def write_xlsx(source: Source, target: Path) -> None:
@@ -159,6 +166,6 @@ def _xlsx_table(sheet: Any, block: Block, name: str) -> None:
     table = Table(displayName=name, ref=f"A{top}:{last.coordinate}")
     table.tableStyleInfo = TableStyleInfo(name="TableStyleLight9", showRowStripes=True)
     sheet.add_table(table)
-    for column, heading in enumerate(block.rows[0], start=1):
+    for column in range(1, len(block.rows[0]) + 1):
         longest = max(len(row[column - 1]) for row in block.rows)
-        sheet.column_dimensions[openpyxl.utils.get_column_letter(column)].width = min(50, max(len(heading), longest) + 3)
+        sheet.column_dimensions[get_column_letter(column)].width = min(50, longest + 3)

@@ -67,8 +67,9 @@ class _Pages(FPDF):
 
     def _wrapped(self, text: str, width: float) -> list[str]:
         if not self.breaks_anywhere:
-            lines = self.multi_cell(width, 5, text, align="R" if self.right_to_left else "L", dry_run=True,
-                                    output="LINES")
+            lines = self.multi_cell(
+                width, 5, text, align="R" if self.right_to_left else "L", dry_run=True, output="LINES"
+            )
             return [str(line) for line in lines]
         lines, line = [], ""
         for letter in text:
@@ -112,9 +113,14 @@ class _Pages(FPDF):
             for row in block.rows:
                 self._write_row_right_to_left(row)
             return
-        widths = [max(8, min(40, max(len(row[column]) for row in block.rows))) for column in range(len(block.rows[0]))]
-        with self.table(col_widths=tuple(widths), line_height=5, padding=1, text_align="LEFT",
-                        wrapmode="CHAR" if self.breaks_anywhere else "WORD") as table:
+        widths = [max(12, min(40, max(len(row[column]) for row in block.rows))) for column in range(len(block.rows[0]))]
+        with self.table(
+            col_widths=tuple(widths),
+            line_height=5,
+            padding=1,
+            text_align="LEFT",
+            wrapmode="CHAR" if self.breaks_anywhere else "WORD",
+        ) as table:
             for cells in block.rows:
                 row = table.row()
                 for cell in cells:

@@ -77,7 +77,7 @@ def main() -> None:
         _prctl(PR_SET_PDEATHSIG, plan["signal"])
         if os.getppid() != plan["parent"]:
             sys.exit(0)
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 (no shell is wanted)
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0] if command else 'the probe'}: {error}\n")
         sys.exit(127)

@@ -29,8 +29,10 @@ DEFAULT_PORT = 8000
 
 DESCRIPTION = "Cloister, a university's search portal: start it here, with everything that it needs."
 
-EPILOG = """The folder CLOISTER_HOME (default: var/) holds all state of an instance. DATABASE_URL, REDIS_URL and OLLAMA_URLS,
-where set, take the place of the embedded database, cache and embedding server."""
+EPILOG = (
+    "The folder CLOISTER_HOME (default: var/) holds all state of an instance. DATABASE_URL, REDIS_URL and OLLAMA_URLS, "
+    "where set, take the place of the embedded database, cache and embedding server."
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -123,7 +125,7 @@ def _manage(home: Home, arguments: list[str]) -> int:
     """Become manage.py in the environment of the running instance, or of the services that the environment gives."""
     environment = _instance_environment(home)
     python, *rest = manage_command(Installation().python, *arguments)
-    os.execve(python, [python, *rest], environment)
+    os.execve(python, [python, *rest], environment)  # noqa: S606 (no shell is wanted)
 
 
 def _instance_environment(home: Home) -> dict[str, str]:
@@ -164,4 +166,4 @@ def _run_named(home: Home, kind: str, arguments: list[str]) -> int:
     environment["CLOISTER_HOME"] = str(home.path)
     os.chdir(ROOT)
     python = str(installation.python)
-    os.execve(python, [python, "-m", f"deploy.{kind}.{name}", *arguments[1:]], environment)
+    os.execve(python, [python, "-m", f"deploy.{kind}.{name}", *arguments[1:]], environment)  # noqa: S606

@@ -7,7 +7,7 @@ import signal
 
 from deploy.local.errors import LauncherError
 from deploy.local.home import Home
-from deploy.local.lock import HomeLock, lock_holder
+from deploy.local.lock import lock_holder, take_lock
 from deploy.local.orphans import stop_orphans
 from deploy.local.process import wait_until
 
@@ -24,8 +24,8 @@ def down(home: Home) -> int:
     if holder is not None:
         print("Stopping…", flush=True)
         _stop_holder(home, int(holder["pid"]))
-    lock = HomeLock(home)
-    if not lock.acquire("down"):
+    lock = take_lock(home, "down")
+    if lock is None:
         raise LauncherError(f"another launcher has begun to work in {home.path}: wait for it, then try again.")
     try:
         found = stop_orphans(home, lambda line: print(line, flush=True))

@@ -14,138 +14,18 @@ from deploy.local.errors import LauncherError
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Short, unlike each other when spoken, and easy to type on any keyboard: 128 words, so four of them hold 28 bits.
-WORDS = [
-    "abbey",
-    "acorn",
-    "amber",
-    "anchor",
-    "apple",
-    "april",
-    "arch",
-    "arrow",
-    "aspen",
-    "atlas",
-    "autumn",
-    "badge",
-    "bamboo",
-    "barley",
-    "basil",
-    "beacon",
-    "birch",
-    "bison",
-    "bonnet",
-    "bridge",
-    "bronze",
-    "candle",
-    "canoe",
-    "canyon",
-    "castle",
-    "cedar",
-    "cello",
-    "chalk",
-    "cherry",
-    "cider",
-    "clover",
-    "cobalt",
-    "comet",
-    "copper",
-    "coral",
-    "cotton",
-    "crane",
-    "cricket",
-    "dahlia",
-    "daisy",
-    "delta",
-    "dragon",
-    "drum",
-    "eagle",
-    "ember",
-    "falcon",
-    "fern",
-    "fiddle",
-    "flint",
-    "forest",
-    "fossil",
-    "garden",
-    "ginger",
-    "glacier",
-    "granite",
-    "grove",
-    "harbour",
-    "hazel",
-    "heron",
-    "honey",
-    "indigo",
-    "island",
-    "ivory",
-    "jasmine",
-    "juniper",
-    "kestrel",
-    "kettle",
-    "lagoon",
-    "lantern",
-    "laurel",
-    "lemon",
-    "lily",
-    "linen",
-    "lotus",
-    "magnet",
-    "maple",
-    "marble",
-    "meadow",
-    "melon",
-    "mint",
-    "mirror",
-    "nectar",
-    "nutmeg",
-    "oak",
-    "oasis",
-    "olive",
-    "opal",
-    "orchid",
-    "otter",
-    "paper",
-    "parrot",
-    "pebble",
-    "pepper",
-    "pine",
-    "planet",
-    "plum",
-    "pond",
-    "prism",
-    "quartz",
-    "quill",
-    "rabbit",
-    "raven",
-    "reef",
-    "ribbon",
-    "river",
-    "robin",
-    "saddle",
-    "saffron",
-    "sail",
-    "salmon",
-    "silver",
-    "sparrow",
-    "spruce",
-    "starling",
-    "summit",
-    "sunset",
-    "tulip",
-    "tunnel",
-    "turtle",
-    "valley",
-    "velvet",
-    "violet",
-    "walnut",
-    "willow",
-    "winter",
-    "wren",
-    "yarrow",
-    "zebra",
-    "zephyr",
-]
+# Short, unlike each other when spoken, and easy to type on any keyboard: about 130, so four of them hold 28 bits.
+_WORD_LIST = """
+abbey acorn amber anchor apple april arch arrow aspen atlas autumn badge bamboo barley basil beacon birch bison
+bonnet bridge bronze candle canoe canyon castle cedar cello chalk cherry cider clover cobalt comet copper coral
+cotton crane cricket dahlia daisy delta dragon drum eagle ember falcon fern fiddle flint forest fossil garden
+ginger glacier granite grove harbour hazel heron honey indigo island ivory jasmine juniper kestrel kettle lagoon
+lantern laurel lemon lily linen lotus magnet maple marble meadow melon mint mirror nectar nutmeg oak oasis olive
+opal orchid otter paper parrot pebble pepper pine planet plum pond prism quartz quill rabbit raven reef ribbon
+river robin saddle saffron sail salmon silver sparrow spruce starling summit sunset tulip tunnel turtle valley
+velvet violet walnut willow winter wren yarrow zebra zephyr
+"""
+WORDS = tuple(_WORD_LIST.split())
 
 # A log larger than this is set aside when its service starts.
 LOG_ROTATION_BYTES = 10_000_000
@@ -172,6 +52,11 @@ class Home:
     @property
     def media(self) -> Path:
         return self.path / "media"
+
+    @property
+    def models(self) -> Path:
+        """What the embedding server makes from the model's weights, to start faster the next time."""
+        return self.path / "models"
 
     @property
     def static(self) -> Path:
@@ -202,6 +87,11 @@ class Home:
         return self.path / "ports.json"
 
     @property
+    def static_marker(self) -> Path:
+        """Which static files were collected last."""
+        return self.path / "static-collected"
+
+    @property
     def demo_marker(self) -> Path:
         return self.path / "demo-loaded"
 
@@ -217,7 +107,7 @@ class Home:
         """
         try:
             self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
-            for folder in (self.valkey, self.media, self.run, self.logs, self.metrics):
+            for folder in (self.valkey, self.media, self.models, self.run, self.logs, self.metrics):
                 folder.mkdir(mode=0o700, exist_ok=True)
             self.static.mkdir(mode=0o755, exist_ok=True)
         except OSError as error:

@@ -18,45 +18,46 @@ class HomeLock:
     The lock is the kernel's (flock), so that `kill -9` frees it; the file names the holder for `down` and `status`.
     """
 
-    def __init__(self, home: Home) -> None:
-        self._path = home.lock
-        self._descriptor: int | None = None
-
-    def acquire(self, purpose: str) -> bool:
-        """Take the lock if it is free, and say whether it was."""
-        while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                return False
-            # The holder before us removes the file as it leaves: then this lock is on a file nobody else will see.
-            if _is_same_file(descriptor, self._path):
-                break
-            os.close(descriptor)
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Use `take_lock`."""
+        self._path = path
         self._descriptor = descriptor
-        self.name_holder(purpose)
-        return True
+        self._held = True
 
     def name_holder(self, purpose: str) -> None:
         """Write this process down as the holder (again, after a fork has handed the lock over)."""
-        assert self._descriptor is not None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "purpose": purpose}).encode(), 0)
 
     def hand_over(self) -> None:
         """Forget the lock without freeing it: a forked child holds it now."""
-        if self._descriptor is not None:
+        if self._held:
             os.close(self._descriptor)
-            self._descriptor = None
+            self._held = False
 
     def release(self) -> None:
-        """Free the lock and leave no file behind."""
-        if self._descriptor is not None:
+        """Free the lock, unless it was handed over, and leave no file behind."""
+        if self._held:
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
-            self._descriptor = None
+            self._held = False
+
+
+def take_lock(home: Home, purpose: str) -> HomeLock | None:
+    """The lock of this home; None when somebody else holds it."""
+    while True:
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # The holder before us removes the file as it leaves: then this lock is on a file nobody else will see.
+        if _is_same_file(descriptor, home.lock):
+            lock = HomeLock(home.lock, descriptor)
+            lock.name_holder(purpose)
+            return lock
+        os.close(descriptor)
 
 
 def lock_holder(home: Home) -> dict[str, Any] | None:

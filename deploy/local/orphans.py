@@ -19,7 +19,8 @@ from deploy.local.process import (
 )
 
 # What feeds others stops before them: the clock queues tasks, worker and web server use the rest, the database is last.
-STOP_ORDER = ("beat", "worker", "gunicorn", "embedding", "valkey", "postgres")
+PORTAL_NAMES = ("beat", "worker", "gunicorn")
+STOP_ORDER = (*PORTAL_NAMES, "embedding", "valkey", "postgres")
 
 # Seconds that an orphan gets to end by itself; the database writes its memory to disk meanwhile.
 ORPHAN_SECONDS = {"postgres": 30.0, "worker": 15.0}
@@ -30,9 +31,8 @@ def stop_orphans(home: Home, say: Callable[[str], None]) -> bool:
 
     The caller holds the lock, so none of them belongs to a living launcher.
     """
-    remembered = {path.stem: PidFile(path) for path in home.run.glob("*.pid")}
-    order = sorted(remembered, key=lambda name: STOP_ORDER.index(name) if name in STOP_ORDER else -1)
-    alive = {name: identity for name in order if (identity := remembered[name].read()) is not None}
+    remembered = {name: PidFile(home.run / f"{name}.pid") for name in STOP_ORDER}
+    alive = {name: identity for name, file in remembered.items() if (identity := file.read()) is not None}
     if alive:
         say("Stopping what an earlier launcher, which was killed, left running…")
     for name, identity in alive.items():

@@ -11,20 +11,23 @@ from deploy.local.stack import Stack
 
 DEMO_ACCOUNTS = ("student", "staff", "academic", "librarian", "admin")
 
+# Addresses that stand for every interface, and how this machine reaches a server bound to them.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound to)
+
 # Tasks of the queue 'ingestion' embed documents; two at once keep the embedding node busy.
 WORKER_CONCURRENCY = "2"
 
 
 def web_address(bind_address: str, port: int) -> str:
     """What a person types into the browser."""
-    if bind_address in ("0.0.0.0", "::", "127.0.0.1", "::1", "localhost"):
+    if bind_address in EVERYWHERE or bind_address in ("127.0.0.1", "::1", "localhost"):
         return f"http://localhost:{port}/"
     return f"http://{f'[{bind_address}]' if ':' in bind_address else bind_address}:{port}/"
 
 
 def probe_host(bind_address: str) -> str:
     """The address under which this machine reaches a server bound like that."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind_address, bind_address)
+    return EVERYWHERE.get(bind_address, bind_address)
 
 
 def is_portal_ready(host: str, port: int) -> bool:
@@ -72,6 +75,6 @@ def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
     ]
 
 
-def manage_command(python: Path, *arguments: str) -> list[str]:
+def manage_command(python: Path, *arguments: str) -> tuple[str, ...]:
     """The command line of a management command."""
-    return [str(python), str(ROOT / "manage.py"), *arguments]
+    return (str(python), str(ROOT / "manage.py"), *arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import random
+import secrets
 import socket
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ def choose(remembered: int | None, taken: Iterable[int]) -> int:
     if remembered is not None and remembered not in excluded and is_free(remembered):
         return remembered
     while True:
-        port = random.choice(CHOICES)
+        port = secrets.choice(CHOICES)
         if port not in excluded and is_free(port):
             return port
 

@@ -21,7 +21,26 @@ from deploy.local.service import Service
 MAJOR_VERSION = "18"
 EXTENSIONS = ("vector", "pg_trgm", "unaccent", "btree_gin", "fuzzystrmatch")
 
+# Run by the superuser at every start. What is missing is made: the role, the database and the extensions; these go into
+# template1 as well, so that databases that tests create have them, though the role could not create them itself.
+PREPARATION = r"""
+\getenv password CLOISTER_PASSWORD
+SET client_min_messages = warning;
+SELECT 'CREATE ROLE cloister' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'cloister') \gexec
+ALTER ROLE cloister LOGIN CREATEDB PASSWORD :'password';
+\connect template1
+SET client_min_messages = warning;
+EXTENSIONS
+\connect postgres
+SELECT 'CREATE DATABASE cloister OWNER cloister'
+    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'cloister') \gexec
+\connect cloister
+SET client_min_messages = warning;
+EXTENSIONS
+""".replace("EXTENSIONS", "\n".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS))
+
 # PostgreSQL's shared memory below /dev/shm holds what a parallel index build works on; containers often give 64 MB.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (not a temporary folder of ours)
 SHARED_MEMORY_BYTES = 256_000_000
 
 # For a laptop that has other work to do. Everything that keeps data safe stays at its default.
@@ -85,7 +104,7 @@ class Postgres:
 
     def service(self) -> Service:
         """How to run the server."""
-        shared_memory = shutil.disk_usage("/dev/shm").total if Path("/dev/shm").is_dir() else 0
+        shared_memory = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
         settings = SETTINGS | {
             "port": str(self.port),
             "cluster_name": _cluster_name(self.home),
@@ -115,29 +134,12 @@ class Postgres:
     def ensure_database(self) -> None:
         """Make the role, the database and the extensions, as far as they are missing. The server is running.
 
-        The extensions go into template1 as well: databases that tests create have them, though the role could not
-        create them itself. Raises LauncherError.
-        """
-        # The password is url-safe base64, so it needs no quoting.
-        extensions = "".join(f"CREATE EXTENSION IF NOT EXISTS {name};\n" for name in EXTENSIONS)
-        script = f"""
-            SET client_min_messages = warning;
-            SELECT 'CREATE ROLE cloister' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'cloister') \\gexec
-            ALTER ROLE cloister LOGIN CREATEDB PASSWORD '{self.secrets["POSTGRES_PASSWORD"]}';
-            \\connect template1
-            SET client_min_messages = warning;
-            {extensions}
-            \\connect postgres
-            SELECT 'CREATE DATABASE cloister OWNER cloister'
-                WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'cloister') \\gexec
-            \\connect cloister
-            SET client_min_messages = warning;
-            {extensions}
+        Raises LauncherError.
         """
         command = [str(self.programs / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         done = subprocess.run(
             command,
-            input="\n".join(line.strip() for line in script.splitlines()),
+            input=PREPARATION,
             capture_output=True,
             text=True,
             check=False,
@@ -148,6 +150,7 @@ class Postgres:
                 "PGUSER": "postgres",
                 "PGDATABASE": "postgres",
                 "PGPASSWORD": self.secrets["POSTGRES_SUPERUSER_PASSWORD"],
+                "CLOISTER_PASSWORD": self.secrets["POSTGRES_PASSWORD"],
             },
         )
         if "password authentication failed" in done.stderr:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from deploy.local import ports
@@ -156,7 +155,7 @@ def make_stack(home: Home, installation: Installation, given: Given, *, running:
         secrets=secrets,
         postgres=embedded_postgres(home, packages, chosen["postgres"], secrets) if "postgres" in embedded else None,
         valkey=embedded_valkey(home, packages, chosen["valkey"], secrets) if "valkey" in embedded else None,
-        embedding=_embedding_server(installation.python, chosen["embedding"]) if "embedding" in embedded else None,
+        embedding=_embedding(home, installation, chosen["embedding"]) if "embedding" in embedded else None,
     )
 
 
@@ -170,10 +169,13 @@ def _choose_ports(home: Home, names: list[str]) -> dict[str, int]:
     return chosen
 
 
-def _embedding_server(python: Path, port: int) -> Service:
+def _embedding(home: Home, installation: Installation, port: int) -> Service:
     return Service(
         name="embedding",
-        command=(str(python), "-m", "deploy.local.embedding_server", "--port", str(port)),
+        command=(
+            *(str(installation.python), "-m", "deploy.local.embedding_server"),
+            *("--port", str(port), "--cache", str(home.models)),
+        ),
         environment=_clean_environment() | NUMERICAL_THREADS | {"PYTHONUNBUFFERED": "1"},
         ready=lambda: get("127.0.0.1", port, "/api/version")[0] == 200,
         port=port,

@@ -14,10 +14,10 @@ from types import FrameType
 from deploy.local.console import Console, tail
 from deploy.local.errors import LauncherError, StopRequested
 from deploy.local.home import Home
-from deploy.local.orphans import STOP_ORDER
+from deploy.local.orphans import PORTAL_NAMES, STOP_ORDER
 from deploy.local.process import adopt_orphans, bury_adopted, kill_all, marked
 from deploy.local.service import Running, Service
-from deploy.local.step import Step
+from deploy.local.step import RunningStep, Step
 
 # Seconds between two looks at the children when no signal wakes the supervisor sooner.
 TICK_SECONDS = 0.25
@@ -62,20 +62,18 @@ class Supervisor:
         self._home = home
         self._console = console
         self._supervised: dict[str, Supervised] = {}
-        self._steps: list[Step] = []
+        self._steps: list[RunningStep] = []
         self._spared: list[int] = []
         self.stop_signal: int | None = None
-        self._wakeup: tuple[int, int] | None = None
+        self._wakeup, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._facts: dict[str, object] = {}
 
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Inside, Ctrl-C, SIGTERM and SIGHUP ask for a stop, and a child's death wakes the supervisor."""
         adopt_orphans()
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._wakeup = (reader, writer)
         before = {}
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # Under nohup a closed terminal stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -87,9 +85,6 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(-1)
-            os.close(reader)
-            os.close(writer)
-            self._wakeup = None
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop_signal = number
@@ -126,22 +121,26 @@ class Supervisor:
 
     def run_steps(self, *steps: Step, seconds: float) -> None:
         """Run commands side by side while supervising. Raises LauncherError when one fails, and ends the others."""
-        for step in steps:
-            step.start(self._home)
-        self._steps.extend(steps)
+        self._steps = [RunningStep(step, self._home) for step in steps]
         deadline = time.monotonic() + seconds
         try:
-            while not all(step.has_ended() for step in steps):
+            while not all(running.has_ended() for running in self._steps):
                 self.tick()
                 if time.monotonic() > deadline:
-                    raise LauncherError(f"{steps[0].name} took longer than {seconds:.0f} s and was stopped.")
-            for step in steps:
-                step.relay(self._console)
-                step.raise_if_failed()
+                    raise LauncherError(
+                        f"{steps[0].name} took longer than {seconds:.0f} s and was stopped: read "
+                        f"{self._home.log(steps[0].name)}, then try again."
+                    )
+            for running in self._steps:
+                running.relay(self._console)
+                running.raise_if_failed()
         finally:
-            for step in steps:
-                step.end()
-                self._steps.remove(step)
+            self._end_steps()
+
+    def _end_steps(self) -> None:
+        for running in self._steps:
+            running.end()
+        self._steps = []
 
     def run_forever(self) -> None:
         """Supervise until asked to stop."""
@@ -164,16 +163,14 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything in order; bounded, whatever the services do."""
-        for step in self._steps:
-            step.end()
-        names = sorted(self._supervised, key=lambda name: STOP_ORDER.index(name) if name in STOP_ORDER else -1)
-        alive = [one.running for name in names if (one := self._supervised[name]).running is not None]
+        self._end_steps()
+        alive = [one.running for one in self._supervised.values() if one.running is not None]
+        alive.sort(key=lambda running: STOP_ORDER.index(running.service.name))
         # Clock, worker and web server do not need each other: they may end at the same time.
-        portal = [running for running in alive if running and running.service.name in STOP_ORDER[:3]]
+        portal = [running for running in alive if running.service.name in PORTAL_NAMES]
         for running in portal:
             running.ask_to_stop()
         for running in alive:
-            assert running is not None
             if running not in portal:
                 running.ask_to_stop()
             running.wait_stopped()
@@ -187,10 +184,9 @@ class Supervisor:
         return services + [step.pid for step in self._steps] + self._spared
 
     def _sleep(self) -> None:
-        assert self._wakeup is not None, "use Supervisor.signals()"
-        readable, _, _ = select.select([self._wakeup[0]], [], [], TICK_SECONDS)
+        readable, _, _ = select.select([self._wakeup], [], [], TICK_SECONDS)
         if readable:
-            os.read(self._wakeup[0], 4096)
+            os.read(self._wakeup, 4096)
 
     def _look_after(self, one: Supervised) -> bool:
         """Restart a dead service when it is time, notice a ready one; returns whether anything changed."""

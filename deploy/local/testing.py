@@ -9,10 +9,10 @@ import subprocess
 
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
-from deploy.local.errors import StopRequested
+from deploy.local.errors import LauncherError, StopRequested
 from deploy.local.home import ROOT, Home
 from deploy.local.install import Installation
-from deploy.local.lock import HomeLock
+from deploy.local.lock import take_lock
 from deploy.local.orphans import stop_orphans
 from deploy.local.portal import portal_environment
 from deploy.local.process import MARKER, kill_all, marked
@@ -45,9 +45,13 @@ def run_tests(home: Home, arguments: list[str]) -> int:
     chromium = ensure_chromium(installation.python, home, console)
     _sweep(home)
     own = Home(home.path / "test" / str(os.getpid()))
+    # The model's graph takes seconds to build and is the same for everybody.
+    own.path.mkdir(parents=True)
+    own.models.symlink_to(home.models)
     own.create()
-    lock = HomeLock(own)
-    lock.acquire("test")
+    lock = take_lock(own, "test")
+    if lock is None:
+        raise LauncherError(f"{own.path} is in use, though it is named after this process: remove it and try again.")
     try:
         require_reachable(given)
         stack = make_stack(own, installation, given, running=False)
@@ -114,8 +118,8 @@ def _sweep(home: Home) -> None:
         old = Home(folder)
         if not old.run.is_dir():
             continue
-        lock = HomeLock(old)
-        if lock.acquire("test"):
+        lock = take_lock(old, "test")
+        if lock is not None:
             stop_orphans(old, lambda line: None)
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()

@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import FrameType
 
 from deploy.local import ports
@@ -18,7 +19,7 @@ from deploy.local.console import Console, tail
 from deploy.local.errors import LauncherError, StopRequested
 from deploy.local.home import ROOT, Home
 from deploy.local.install import Installation
-from deploy.local.lock import HomeLock, lock_holder
+from deploy.local.lock import HomeLock, lock_holder, take_lock
 from deploy.local.machine import START_BYTES, require_room
 from deploy.local.orphans import stop_orphans
 from deploy.local.portal import (
@@ -42,7 +43,15 @@ from deploy.local.supervisor import Supervisor
 
 # Longest waits, in seconds. The database replays its log after a crash; the model is read from disk.
 DATABASE_SECONDS, PARTS_SECONDS, PORTAL_SECONDS = 300.0, 120.0, 120.0
+# Another launcher may be installing everything, over a slow line.
+OTHER_SECONDS = 900.0
 MIGRATE_SECONDS, DEMO_SECONDS = 3600.0, 1800.0
+
+# What the collected static files are made from: our own, those of the packages, and how they are stored.
+STATIC_SOURCES = (
+    *("static/**/*", "portal/static/**/*", "search/static/**/*", "ingestion/static/**/*", "accounts/static/**/*"),
+    *("requirements.txt", "portal/settings.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ def up(home: Home, wish: Wish) -> int:
     given = given_by_environment()
     require_machine(given)
     home.create()
-    lock = HomeLock(home)
-    if not lock.acquire("up"):
+    lock = take_lock(home, "up")
+    if lock is None:
         return _already_running(home, wish)
     console = Console(home.log("cloister"))
     installation = Installation()
@@ -85,9 +94,8 @@ def up(home: Home, wish: Wish) -> int:
     return 0
 
 
-def _supervise(lock: HomeLock, stack: Stack, wish: Wish, console: Console, on_ready: object) -> None:
+def _supervise(lock: HomeLock, stack: Stack, wish: Wish, console: Console, on_ready: Callable[[], None]) -> None:
     """Run the stack until asked to stop; leaves nothing running, however it ends."""
-    assert callable(on_ready)
     home = stack.home
     supervisor = Supervisor(home, console)
     home.wipe_metrics()
@@ -106,6 +114,7 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
     home = stack.home
     started = time.monotonic()
     environment = portal_environment(stack, port=wish.port, demo=wish.demo)
+    python = stack.installation.python
     address = web_address(wish.bind_address, wish.port)
     supervisor.publish(
         address=address,
@@ -127,11 +136,13 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
         supervisor.wait_ready("postgres", seconds=DATABASE_SECONDS)
         stack.postgres.ensure_database()
     console.say("Bringing the database and the static files up to date…")
-    supervisor.run_steps(
-        Step("migrate", manage_command(stack.installation.python, "migrate", "--noinput"), environment),
-        Step("collectstatic", manage_command(stack.installation.python, "collectstatic", "--noinput"), environment),
-        seconds=MIGRATE_SECONDS,
-    )
+    steps = [Step("migrate", manage_command(python, "migrate", "--noinput"), environment)]
+    wanted_static = fingerprint(ROOT, *STATIC_SOURCES)
+    if not _is_marked(home.static_marker, wanted_static) or not (home.static / "staticfiles.json").exists():
+        home.static_marker.unlink(missing_ok=True)
+        steps.append(Step("collectstatic", manage_command(python, "collectstatic", "--noinput"), environment))
+    supervisor.run_steps(*steps, seconds=MIGRATE_SECONDS)
+    home.static_marker.write_text(wanted_static, encoding="ascii")
     supervisor.wait_ready(*(service.name for service in stack.services()), seconds=PARTS_SECONDS)
     console.say("Starting the portal…")
     for service in portal_services(stack, environment):
@@ -149,17 +160,27 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
 
 def _load_demo(supervisor: Supervisor, stack: Stack, environment: dict[str, str], console: Console) -> None:
     """Load the demo corpus unless this very corpus was loaded into this very database."""
-    manifest = ROOT / "deploy" / "demo" / "manifest.csv"
-    corpus = manifest.read_bytes() if manifest.exists() else b""
-    database = b"embedded" if stack.postgres else stack.given.database_url.encode()
-    wanted = hashlib.sha256(corpus + b"\0" + database).hexdigest()
+    database = hashlib.sha256(stack.given.database_url.encode()).hexdigest()
+    wanted = database + fingerprint(ROOT / "deploy" / "demo", "corpus/**/*", "*.json")
     marker = stack.home.demo_marker
-    if marker.exists() and marker.read_text(encoding="ascii") == wanted:
+    if _is_marked(marker, wanted):
         return
     console.say("Loading the demo corpus…")
     step = Step("load_demo", manage_command(stack.installation.python, "load_demo", "--wait"), environment, show=True)
     supervisor.run_steps(step, seconds=DEMO_SECONDS)
     marker.write_text(wanted, encoding="ascii")
+
+
+def fingerprint(folder: Path, *patterns: str) -> str:
+    """A digest of the names and contents of the files below `folder` that match a pattern."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_marked(marker: Path, wanted: str) -> bool:
+    return marker.exists() and marker.read_text(encoding="ascii") == wanted
 
 
 def _require_free(wish: Wish) -> None:
@@ -183,7 +204,7 @@ def _require_free(wish: Wish) -> None:
 
 def _already_running(home: Home, wish: Wish) -> int:
     """Somebody else has the lock: wait until that instance is ready, and say where it is."""
-    deadline = time.monotonic() + PORTAL_SECONDS
+    deadline = time.monotonic() + OTHER_SECONDS
     said = False
     while (holder := lock_holder(home)) is not None and time.monotonic() < deadline:
         state = home.read_state()

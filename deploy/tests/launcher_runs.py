@@ -51,6 +51,7 @@ class Instance:
     launcher: Path = ROOT / "cloister"
     prefix: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    name_home: bool = True
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a run."""
@@ -70,7 +71,8 @@ class Instance:
 
     def full_environment(self) -> dict[str, str]:
         """The environment of a run."""
-        return clean_environment(CLOISTER_HOME=str(self.home.path), **self.environment)
+        named = {"CLOISTER_HOME": str(self.home.path)} if self.name_home else {}
+        return clean_environment(**named, **self.environment)
 
     def up(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Start it in the background, without the demo, and fail the test if it does not start."""
@@ -105,10 +107,9 @@ class Instance:
         found = [f"process {pid}" for pid in marked(str(self.home.path)) + titled(cluster_title(self.home))]
         if lock_holder(self.home) is not None:
             found.append("the lock is held")
-        # The clock's schedule is data: when each periodic task last ran.
-        found += [
-            path.name for path in self.home.run.glob("*") if not path.name.startswith(("beat-schedule", "valkey"))
-        ]
+        # What lasts: when each periodic task last ran, and the configuration of Valkey.
+        kept = ("beat-schedule", "valkey.conf")
+        found += [path.name for path in self.home.run.glob("*") if not path.name.startswith(kept)]
         found += [f"port {port}" for port in [self.port, *self.home.read_ports().values()] if not ports.is_free(port)]
         return found
 
@@ -133,11 +134,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def copy_of_clone(target: Path) -> Path:
-    """A copy of this clone at `target` that shares the virtual environment; returns its launcher."""
-    ignored = shutil.ignore_patterns(
-        ".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
-    )
+    """A copy of this clone at `target`, without a virtual environment; returns its launcher."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, target, ignore=ignored, symlinks=True)
-    if (ROOT / ".venv").exists():
-        (target / ".venv").symlink_to(ROOT / ".venv")
     return target / "cloister"

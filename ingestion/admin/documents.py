@@ -11,9 +11,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import transaction
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
@@ -84,7 +83,8 @@ class DocumentAdmin(UploadPages):
             {
                 "fields": (
                     "department",
-                    ("clearance", "audience"),
+                    "clearance",
+                    "audience",
                     "shared_with",
                     ("visible_from", "visible_until"),
                 )
@@ -179,8 +179,11 @@ class DocumentAdmin(UploadPages):
             with transaction.atomic():
                 act(document)
                 self.log_change(request, document, note)
-        level = messages.SUCCESS if chosen else messages.WARNING
-        self.message_user(request, f"{len(chosen)} of the chosen documents: {outcome}.", level)
+        if chosen:
+            plural = "" if len(chosen) == 1 else "s"
+            self.message_user(request, f"{len(chosen)} document{plural} {outcome}.", messages.SUCCESS)
+        else:
+            self.message_user(request, "That concerns none of the chosen documents.", messages.WARNING)
 
     # --- One document --------------------------------------------------------------------------------------------
 
@@ -189,13 +192,6 @@ class DocumentAdmin(UploadPages):
         form = super().get_form(request, obj, **kwargs)
         return type(form.__name__, (form,), {"viewer": viewer_for(request.user)})
 
-    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
-        """Plain choices: departments and types are made on their own pages."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
-            field.widget = field.widget.widget
-        return field
-
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -203,6 +199,8 @@ class DocumentAdmin(UploadPages):
         document = context["original"]
         chunks = Chunk.objects.filter(document=document, staged=False).order_by("position")
         context |= {
+            "page_title": self.name(document),
+            "show_save_and_add_another": False,
             "working": document.status in WORKING,
             "readers": _readers(document),
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],

@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 
+from accounts.admin import PlainChoices
 from accounts.clearance import viewer_for
 from ingestion import pipeline
 from ingestion.admin.batches import Batch, Rejection, batch_of, remember
@@ -20,7 +20,7 @@ from ingestion.forms import Upload, UploadForm
 from ingestion.models import WORKING, Document, Status
 
 
-class UploadPages(ModelAdmin):
+class UploadPages(PlainChoices):
     """The pages on which documents come in. Adding one by one is the same page."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -92,7 +92,9 @@ class UploadPages(ModelAdmin):
         """A page of the admin site about documents."""
         request.current_app = self.admin_site.name
         return TemplateResponse(
-            request, template, {**self.admin_site.each_context(request), "opts": self.opts, **context}
+            request,
+            template,
+            {**self.admin_site.each_context(request), "opts": self.opts, "page_title": context["title"], **context},
         )
 
 

@@ -2,7 +2,7 @@
 // registered here, never globals. `theme` and `searchForm` are unfold's own (unfold/js/app.js).
 
 document.addEventListener("alpine:init", () => {
-  Alpine.data("theme", theme);
+  Alpine.data("theme", () => ({ ...theme(), adminTheme: "auto" }));
   Alpine.data("searchForm", searchForm);
 
   Alpine.data("shell", () => ({
@@ -19,3 +19,6 @@ document.addEventListener("alpine:init", () => {
     },
   }));
 });
+
+// Two parts of a page scroll by themselves; each says which one it is.
+document.getElementById("nav-sidebar-apps")?.setAttribute("data-simplebar-aria-label", "Menu");

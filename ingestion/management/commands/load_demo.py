@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +35,8 @@ class Command(BaseCommand):
             self._structure(json.loads((DEMO / "structure.json").read_text(encoding="utf-8")))
         corpus = DEMO / "corpus"
         files = folder.read_manifest(corpus, corpus / "manifest.csv", folder.Catalogue())
+        details = json.loads((DEMO / "details.json").read_text(encoding="utf-8"))
+        files = [self._detailed(file, details[file.name]) for file in files]
         *_, report = [folder.FolderReport(), *folder.ingest_folder(files, viewer=OPERATOR)]
         for name, reason in report.rejected.items():
             self.stderr.write(f"refused: {name}: {reason}")
@@ -43,6 +46,16 @@ class Command(BaseCommand):
                 progress.wait({one.pk for one in report.registered}, self.stdout.write, words_only=True)
             except progress.NothingMoves as error:
                 raise CommandError(str(error)) from None
+
+    @staticmethod
+    def _detailed(file: folder.FolderFile, details: dict[str, list[str]]) -> folder.FolderFile:
+        """The file with its tags and the departments that it is shared with, which a manifest has no columns for."""
+        metadata = replace(
+            file.metadata,
+            tags=tuple(Tag.objects.filter(name__in=details["tags"])),
+            shared_with=tuple(Department.objects.filter(name__in=details["shared_with"])),
+        )
+        return replace(file, metadata=metadata)
 
     @staticmethod
     def _structure(demo: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ def portal() -> Iterator[Portal]:
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this folder.
 
-    Playwright runs an event loop in this thread, in which Django refuses its database; so it must not outlive the folder.
+    Playwright runs an event loop in this thread, in which Django refuses its database: it must not outlive the folder.
     """
     programs = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("CLOISTER_CHROMIUM") or next(filter(None, map(shutil.which, programs)), None)
@@ -142,7 +142,7 @@ Arrive = Callable[..., Visitor]
 
 @pytest.fixture
 def arrive(browser: Browser, portal: Portal) -> Iterator[Arrive]:
-    """Open a window: `arrive(width=360, theme="dark", javascript=False)`. No page may have made the browser complain."""
+    """Open a window: `arrive(width=360, theme="dark", javascript=False)`. No page may make the browser complain."""
     visitors: list[Visitor] = []
 
     def open_window(*, width: int = 1280, theme: str = "light", javascript: bool = True) -> Visitor:

@@ -1,0 +1,77 @@
+"""What scores know of the corpus as a whole: the centre of each language, and how rare each word is.
+
+All of it is counted over public chunks alone (clearance 1, whole institution, visible now): a statistic over hidden
+documents would betray them. It is made anew when something has changed, and is a minute old at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Count, Max
+
+from accounts.clearance import PUBLIC_VIEWER
+from ingestion.models import Chunk, Document, LanguageCentre, Term, VectorSpace
+
+SHRINKAGE = 20
+"""Chunks' weight of the overall centre in a language's own: the mean of a handful of chunks is their topic, not their
+language."""
+
+_LOCK = 0x436C6F69
+"""Key of the advisory lock that keeps two workers from counting at once ("Cloi")."""
+
+
+def refresh() -> bool:
+    """Count anew if the corpus has changed since; whether that was done. Another worker's count is left to finish."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0] or not _changed():
+            return False
+        public, params = Chunk.objects.visible_to(PUBLIC_VIEWER).values("pk").order_by().query.sql_with_params()
+        _count_centres(cursor, public, params)
+        _count_terms(cursor, public, params)
+    return True
+
+
+def _changed() -> bool:
+    """Whether any document was touched since the last count; notes that it is counted now."""
+    newest = Document.objects.aggregate(at=Max("updated_at"), count=Count("pk"))
+    state = f"{newest['at']} {newest['count']}"
+    return bool(VectorSpace.objects.exclude(counted=state).update(counted=state))
+
+
+def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[object]) -> None:
+    """One centre for each language and one for all, the small ones drawn towards the latter."""
+    cursor.execute(
+        f"SELECT language, avg(embedding)::real[], count(*) FROM ingestion_chunk "  # noqa: S608  (a queryset's own SQL)
+        f"WHERE id IN ({public}) AND embedding IS NOT NULL GROUP BY language",
+        params,
+    )
+    means = {language: (np.array(mean), count) for language, mean, count in cursor.fetchall()}
+    LanguageCentre.objects.all().delete()
+    if not means:
+        return
+    total = sum(count for _, count in means.values())
+    overall = sum(mean * count for mean, count in means.values()) / total
+    centres = [LanguageCentre(language="", vector=overall.tolist(), chunks=total)]
+    for language, (mean, count) in means.items():
+        if language:
+            drawn = (mean * count + overall * SHRINKAGE) / (count + SHRINKAGE)
+            centres.append(LanguageCentre(language=language, vector=drawn.tolist(), chunks=count))
+    LanguageCentre.objects.bulk_create(centres)
+
+
+def _count_terms(cursor: CursorWrapper, public: str, params: Sequence[object]) -> None:
+    """The rarity of every word that stands in at least two public chunks; a word that is not here is rarer still."""
+    chunks = connection.ops.compose_sql(f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})", params)  # noqa: S608
+    Term.objects.all().delete()
+    cursor.execute(
+        "INSERT INTO ingestion_term (word, idf) "
+        "SELECT word, ln(1 + (total.n - ndoc + 0.5) / (ndoc + 0.5)) "
+        "FROM ts_stat(%s), (SELECT count(*) AS n FROM ingestion_chunk "
+        f"WHERE id IN ({public})) AS total WHERE ndoc > 1",  # noqa: S608
+        [chunks, *params],
+    )
