@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, cast
 
 from ingestion.extraction_types import REASONS, Extraction, ExtractionError, Limits, Page, Reason
@@ -56,7 +56,14 @@ def extract(path: Path, *, file_name: str, limits: Limits = DEFAULT_LIMITS) -> E
         tempfile.TemporaryFile() as complaints,
     ):
         child = subprocess.Popen(
-            [sys.executable, "-m", "ingestion.extraction_child", str(path.resolve()), file_name, _as_json(limits)],
+            [
+                sys.executable,
+                "-m",
+                "ingestion.extraction_child",
+                path.resolve(),
+                _extension(file_name),
+                _as_json(limits),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
@@ -68,9 +75,16 @@ def extract(path: Path, *, file_name: str, limits: Limits = DEFAULT_LIMITS) -> E
             answer = _read_answer(child, limits)
         finally:
             _kill(child)
-        if child.returncode != 0:
-            raise _failure(child.returncode, _tail(complaints), file_name)
-    return _parse(answer, file_name)
+        try:
+            given: dict[str, Any] = json.loads(answer)
+        except ValueError:
+            raise _failure(child.returncode, _tail(complaints), file_name) from None
+    return _as_extraction(given, file_name)
+
+
+def _extension(file_name: str) -> str:
+    """All that the child needs of the name, and safe on a command line whatever was uploaded."""
+    return PurePath(file_name.replace("\0", "")).suffix.lower().encode("ascii", "ignore").decode()
 
 
 def _as_json(limits: Limits) -> str:
@@ -98,7 +112,7 @@ def _environment(scratch: str) -> dict[str, str]:
 
 
 def _read_answer(child: subprocess.Popen[bytes], limits: Limits) -> bytes:
-    """Everything that the child writes, within the limits of time and size; the child has ended afterwards."""
+    """Everything that the child writes, until it closes its output, within the limits of time and size."""
     deadline = time.monotonic() + limits.seconds
     received = bytearray()
     with selectors.DefaultSelector() as selector, cast("IO[bytes]", child.stdout) as stream:
@@ -118,19 +132,19 @@ def _read_answer(child: subprocess.Popen[bytes], limits: Limits) -> bytes:
                     f"The file holds more than {_megabytes(limits.output_bytes)} MB of text. "
                     "Split it into several documents.",
                 )
-    try:
-        child.wait(max(0.1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise _timeout(limits) from None
     return bytes(received)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole process group, so that nothing it started stays behind."""
+    """End the child's whole process group, so that nothing it started stays behind.
+
+    The child is waited for only afterwards: until then its number cannot belong to anybody else. One that ended by
+    itself keeps its own exit status.
+    """
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
-        # The group is gone: the child and all it started have ended by themselves.
+        # Some systems no longer know a group of which only an ended process is left.
         logger.debug("extraction child %s had ended", child.pid)
     child.wait()
 
@@ -153,11 +167,7 @@ def _failure(code: int, complaint: str, file_name: str) -> ExtractionError:
     )
 
 
-def _parse(answer: bytes, file_name: str) -> Extraction:
-    try:
-        given: dict[str, Any] = json.loads(answer)
-    except ValueError:
-        raise _failure(0, f"unreadable answer of {len(answer)} bytes", file_name) from None
+def _as_extraction(given: dict[str, Any], file_name: str) -> Extraction:
     if "reason" in given:
         reason = given["reason"]
         if given.get("detail"):

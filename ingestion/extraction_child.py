@@ -1,6 +1,6 @@
 """The program that reads one file, run by `ingestion.extraction` in a process of its own.
 
-    python -m ingestion.extraction_child PATH FILE_NAME LIMITS_AS_JSON
+    python -m ingestion.extraction_child PATH EXTENSION LIMITS_AS_JSON
 
 Writes one JSON object to standard output: the extraction, or `reason` and `message`. It never imports Django, and
 imports an extraction library only when the type needs one, so that a text file costs some 50 ms.
@@ -44,13 +44,13 @@ _TITLE_WITHIN = 1500
 
 
 def main(arguments: list[str]) -> int:
-    path, file_name, limits_json = arguments
+    path, extension, limits_json = arguments
     limits = Limits(**json.loads(limits_json))
     _set_limits(limits)
     _leave_network()
     answer = _take_standard_output()
     try:
-        given = _as_answer(read(Path(path), file_name, limits))
+        given = _as_answer(read(Path(path), extension, limits))
     except ExtractionError as error:
         given = {"reason": error.reason, "message": str(error), "detail": str(error.__cause__ or "")[:500]}
     except MemoryError:
@@ -59,14 +59,14 @@ def main(arguments: list[str]) -> int:
             "message": "Reading the file needs more memory than one document may have. Split it, or save it in a "
             "simpler form.",
         }
-    with os.fdopen(answer, "w", encoding="utf-8") as stream:
+    with os.fdopen(answer, "w", encoding="utf-8", errors="replace") as stream:
         json.dump(given, stream, ensure_ascii=False)
     return 0
 
 
-def read(path: Path, file_name: str, limits: Limits) -> Extraction:
+def read(path: Path, extension: str, limits: Limits) -> Extraction:
     """The text of one file, in this process: type, reader, cleaning, limits, title and language."""
-    kind = kinds.recognise(path, file_name, limits)
+    kind = kinds.recognise(path, extension, limits)
     found = _reader(kind)(path, limits)
     if len(found.pages) > limits.pages:
         raise ExtractionError(

@@ -6,7 +6,7 @@ The upload's name is trusted only to tell text kinds apart (Markdown, HTML, CSV,
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ingestion.extraction_ole import OleFile
 from ingestion.extraction_types import MEBIBYTE, ExtractionError, Limits
@@ -101,14 +101,13 @@ _MOST_CONTROL_SHARE = 0.05
 _RATIO_FROM_BYTES = 16 * MEBIBYTE
 
 
-def recognise(path: Path, file_name: str, limits: Limits) -> str:
-    """The MIME type of the file, one of the constants above.
+def recognise(path: Path, extension: str, limits: Limits) -> str:
+    """The MIME type of the file, one of the constants above. `extension` is that of its name: '.md'.
 
     Raises ExtractionError when the file is of no supported type, empty, password-protected or plainly damaged.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
-    extension = PurePath(file_name).suffix.lower()
     if not head.strip(b"\x00 \t\r\n\xff\xfe\xef\xbb\xbf"):
         raise ExtractionError(
             "empty", "The file is empty: it holds no text at all. Check that the right file was sent."

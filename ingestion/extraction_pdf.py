@@ -136,9 +136,14 @@ def _furniture(texts: dict[int, str]) -> frozenset[str]:
     seen: Counter[str] = Counter()
     for text in texts.values():
         lines = [line.strip() for line in text.split("\n") if line.strip()]
-        seen.update({_shape(line) for line in lines[:2] + lines[-2:] if len(line) <= _LONGEST_FURNITURE})
+        seen.update({_shape(line) for line in lines[:2] + lines[-2:] if _may_be_furniture(line)})
     least = max(_FEWEST_PAGES_TO_REPEAT, _REPEATING_SHARE * len(texts))
     return frozenset(shape for shape, count in seen.items() if shape and count >= least)
+
+
+def _may_be_furniture(line: str) -> bool:
+    """Titles and names return on every page; sentences and points do so only by chance."""
+    return len(line) <= _LONGEST_FURNITURE and not _LIST_MARK.match(line) and not _SENTENCE_END.search(line)
 
 
 def _shape(line: str) -> str:
@@ -146,7 +151,7 @@ def _shape(line: str) -> str:
 
 
 def _as_markdown(text: str, headings: dict[str, _Heading], furniture: frozenset[str]) -> str:
-    lines = _strip_furniture([" ".join(line.split()) for line in text.split("\n")], furniture)
+    lines = _strip_furniture([" ".join(line.split()) for line in text.split("\n")], headings, furniture)
     widths = sorted(len(line) for line in lines if line)
     usual = widths[int(len(widths) * 0.8)] if widths else 0
     blocks: list[str] = []
@@ -186,14 +191,21 @@ def _as_text(line: str) -> str:
     return re.sub(r"^(#{1,6}) ", r"\1", line)
 
 
-def _strip_furniture(lines: list[str], furniture: frozenset[str]) -> list[str]:
+def _strip_furniture(lines: list[str], headings: dict[str, _Heading], furniture: frozenset[str]) -> list[str]:
     """Without page numbers and running titles at the page's ends, where it holds more than these."""
     filled = [position for position, line in enumerate(lines) if line]
     if len(filled) < _FEWEST_LINES_TO_STRIP:
         return lines
-    ends = {position for position in filled[:2] + filled[-2:] if _shape(lines[position]) in furniture}
-    ends |= {position for position in (filled[0], filled[-1]) if _NUMBER_ONLY.fullmatch(lines[position])}
-    return [line for position, line in enumerate(lines) if position not in ends]
+    dropped: set[int] = set()
+    for ends in (filled[:2], filled[:-3:-1]):
+        for position in ends:
+            line = lines[position]
+            heading = headings.get(_key(line))
+            is_furniture = _shape(line) in furniture and not (heading and heading.is_large)
+            if not is_furniture and not _NUMBER_ONLY.fullmatch(line):
+                break
+            dropped.add(position)
+    return [line for position, line in enumerate(lines) if position not in dropped]
 
 
 def _heading(line: str, following: str, headings: dict[str, _Heading], usual: int) -> _Heading | None:

@@ -17,6 +17,10 @@ _DETECTION_BYTES = 1 << 17
 # The web's reading of these labels is the wider Windows code page: https://encoding.spec.whatwg.org/#names-and-labels
 _WIDER = {"ascii": "cp1252", "iso-8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 _FALLBACK = "cp1252"
+# In short Western texts the few accented letters are too little for statistics. So a text whose high bytes are few and
+# are all among these, read as Windows-1252, is taken for that.
+_WESTERN = frozenset("äöüÄÖÜßéèêëàâçîïôûùœñáíóúåæøÅÆØÉÈÀÇÊ–—‘’“”„…•€§°«»¿¡£©®·´½²\u00a0".encode(_FALLBACK))
+_MOST_WESTERN_SHARE = 0.25
 
 # Control characters (but tab and line feed), surrogates, noncharacters, the byte order mark, invisible spaces and soft
 # hyphens (which split words for the index), and bidirectional overrides (which let text look like another text).
@@ -73,16 +77,22 @@ def _wide_encoding(data: bytes) -> str:
     return "utf-16-le" if zeros[1] + zeros[3] > zeros[0] + zeros[2] else "utf-16-be"
 
 
-def _decode_by_statistics(data: bytes) -> str:
-    # Imported here: most text is UTF-8, and the detector's models take 80 ms and 40 MB.
-    import chardet
+def _is_western(sample: bytes) -> bool:
+    high = [byte for byte in sample if byte >= 0x80]
+    return len(high) <= _MOST_WESTERN_SHARE * len(sample) and set(high) <= _WESTERN
 
+
+def _decode_by_statistics(data: bytes) -> str:
     wide = _wide_encoding(data)
     if wide:
         return data.decode(wide, "replace")
+    if _is_western(data[:_DETECTION_BYTES]):
+        return data.decode(_FALLBACK, "replace")
+    # Imported here: most text is UTF-8, and the detector's models take 80 ms and 40 MB.
+    import chardet
+
     found = (chardet.detect(data[:_DETECTION_BYTES])["encoding"] or _FALLBACK).lower()
-    encoding = _WIDER.get(found, found)
     try:
-        return data.decode(encoding, "replace")
+        return data.decode(_WIDER.get(found, found), "replace")
     except LookupError:
         return data.decode(_FALLBACK, "replace")

@@ -6,12 +6,14 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion.chunking import ChunkDraft, chunk_pages, estimate_tokens
 from ingestion.extraction_types import Page
 
+# Time says nothing about a law: a loaded machine may draw its examples slowly.
+LAW = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SENTENCE = "Staff who travel on university business claim their expenses within thirty days of returning. "
 CHINESE = "因公出差的教职员工应在返回后三十天内报销费用。每笔超过五英镑的费用都需要提供详细收据。"
 ARABIC = "يجب على الموظفين الذين يسافرون في مهام جامعية تقديم طلبات استرداد نفقاتهم خلال ثلاثين يوما. "
@@ -70,21 +72,21 @@ sizes = st.tuples(st.integers(16, 120), st.integers(0, 60), st.integers(0, 100))
 )
 
 
-@settings(max_examples=300, deadline=None)
+@LAW
 @given(documents, sizes)
 def test_nothing_is_lost_or_doubled_and_order_is_kept(pages: list[Page], limits: dict[str, int]) -> None:
     chunks = chunk_pages(pages, **limits)
     assert letters([own_text(chunk) for chunk in chunks]) == letters([page.text for page in pages])
 
 
-@settings(max_examples=300, deadline=None)
+@LAW
 @given(documents, sizes)
 def test_no_chunk_is_above_the_ceiling(pages: list[Page], limits: dict[str, int]) -> None:
     for chunk in chunk_pages(pages, **limits):
         assert estimate_tokens(chunk.text) <= limits["ceiling_tokens"]
 
 
-@settings(max_examples=200, deadline=None)
+@LAW
 @given(documents, sizes)
 def test_positions_count_up_and_pages_stay_in_range_and_order(pages: list[Page], limits: dict[str, int]) -> None:
     chunks = chunk_pages(pages, **limits)
@@ -95,7 +97,7 @@ def test_positions_count_up_and_pages_stay_in_range_and_order(pages: list[Page],
     assert all(own_text(chunk).strip() for chunk in chunks)
 
 
-@settings(max_examples=200, deadline=None)
+@LAW
 @given(documents, sizes)
 def test_overlap_repeats_text_from_before_and_is_bounded(pages: list[Page], limits: dict[str, int]) -> None:
     chunks = chunk_pages(pages, **limits)
@@ -107,7 +109,7 @@ def test_overlap_repeats_text_from_before_and_is_bounded(pages: list[Page], limi
     assert all(chunk.overlap_characters == 0 for chunk in chunks[:1])
 
 
-@settings(max_examples=200, deadline=None)
+@LAW
 @given(documents, sizes)
 def test_a_letter_is_never_torn_from_its_marks(pages: list[Page], limits: dict[str, int]) -> None:
     for chunk in chunk_pages(pages, **limits):

@@ -17,9 +17,10 @@ TEXTS = {
     "días siguientes a su regreso. Se exige un recibo detallado por cada importe superior a cinco euros.",
     "it": "Il personale che viaggia per conto dell'università chiede il rimborso delle spese entro trenta giorni dal "
     "rientro. Serve una ricevuta dettagliata per ogni importo superiore a cinque euro.",
-    "zh": "因公出差的教职员工应在返回后三十天内报销费用。每笔超过五英镑的费用都需要提供详细收据。财务处每周五支付报销款项。"
-    "如有疑问，请与财务处联系。学生旅行由所在学院负责。",
-    "ja": "大学の業務で出張する職員は、帰着後三十日以内に旅費を請求してください。五ポンドを超える金額には領収書が必要です。",
+    "zh": "因公出差的教职员工应在返回后三十天内报销费用。每笔超过五英镑的费用都需要提供详细收据。"
+    "财务处每周五支付报销款项。如有疑问，请与财务处联系。学生旅行由所在学院负责。",
+    "ja": "大学の業務で出張する職員は、帰着後三十日以内に旅費を請求してください。"
+    "五ポンドを超える金額には領収書が必要です。",
     "ar": "يجب على الموظفين الذين يسافرون في مهام جامعية تقديم طلبات استرداد نفقاتهم خلال ثلاثين يوما من عودتهم. "
     "ويلزم إيصال مفصل لكل مبلغ يزيد على خمسة جنيهات.",
     "ru": "Сотрудники, выезжающие в командировку, подают заявление на возмещение расходов в течение тридцати дней "
@@ -41,15 +42,25 @@ def test_the_main_language_wins_over_names_links_and_numbers() -> None:
     assert detect_language(f"# Reisekosten\n\n{TEXTS['de']}\n\n{table}") == "de"
 
 
-@pytest.mark.parametrize("text", ["", "   ", "12345 67.89", "!!! --- ???", "| | |\n| --- | --- |", "\x00\ufffe\ud800"])
+@pytest.mark.parametrize("text", ["", "   ", "12345 67.89", "!!! --- ???", "| |\n| --- |", "\x00\ufffe\ud800"])
 def test_what_is_no_language_has_none(text: str) -> None:
     assert detect_language(text) == ""
 
 
 @pytest.mark.parametrize(
     ("tag", "code"),
-    [("en-GB", "en"), ("de_DE", "de"), ("zh-Hant", "zh"), ("deu", "de"), ("iw", "he"), ("FR", "fr"), ("", ""), ("x", ""),
-     ("english", ""), ("nb-NO", "no")],
-)  # fmt: skip
+    [
+        ("en-GB", "en"),
+        ("de_DE", "de"),
+        ("zh-Hant", "zh"),
+        ("deu", "de"),
+        ("iw", "he"),
+        ("nb-NO", "no"),
+        ("FR", "fr"),
+        ("english", ""),
+        ("x", ""),
+        ("", ""),
+    ],
+)
 def test_language_tags_become_two_letters(tag: str, code: str) -> None:
     assert language_code(tag) == code
