@@ -36,7 +36,7 @@ class PlainChoices(ModelAdmin):
 
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         """The field with its bare widget."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field
@@ -53,7 +53,8 @@ class RefusedWhileInUse(PlainChoices):
             return HttpResponseRedirect(
                 reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[one.pk])
             )
-        return super().delete_view(request, object_id, extra_context)
+        page: HttpResponse = super().delete_view(request, object_id, extra_context)
+        return page
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | list[Any], request: HttpRequest
@@ -94,24 +95,20 @@ class DepartmentAdmin(RefusedWhileInUse):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Department]:
         """Departments with how many people and documents each has."""
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                people_count=Count("members", distinct=True),
-                documents_count=Count("documents", distinct=True),
-            )
+        departments: QuerySet[Department] = super().get_queryset(request)
+        return departments.annotate(
+            people_count=Count("members", distinct=True), documents_count=Count("documents", distinct=True)
         )
 
     @admin.display(description="People", ordering="people_count")
     def people(self, department: Any) -> int:
         """How many people belong to it."""
-        return department.people_count
+        return int(department.people_count)
 
     @admin.display(description="Documents", ordering="documents_count")
     def document_count(self, department: Any) -> int:
         """How many documents it owns."""
-        return department.documents_count
+        return int(department.documents_count)
 
 
 class PersonCreationForm(UserCreationForm):
@@ -169,7 +166,7 @@ class PersonForm(UserChangeForm):
 
     def clean(self) -> dict[str, Any]:
         """Refuses that administrators take the role from themselves or close their own account."""
-        cleaned = super().clean() or self.cleaned_data
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         itself = self.instance.pk == self.acting.pk
         if itself and (cleaned.get("role") != Role.ADMIN or not cleaned.get("is_active")):
             raise ValidationError(
@@ -209,9 +206,11 @@ class UserAdmin(DjangoUserAdmin, PlainChoices):
         """People with their departments and groups at hand."""
         return super().get_queryset(request).prefetch_related("departments", "groups")
 
-    def get_form(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> type[forms.ModelForm]:
+    def get_form(
+        self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
         """The form, which knows who fills it in."""
-        form = super().get_form(request, obj, **kwargs)
+        form = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"acting": request.user})
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

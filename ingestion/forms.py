@@ -7,7 +7,7 @@ what a document already has stays choosable.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -131,16 +131,15 @@ class WithinRights(forms.BaseForm):
         """Leave out of the choices what the person may not set. What the document has now stays."""
         if "department" not in self.fields:
             return
-        departments = self.fields["department"]
         if not self.viewer.every_department:
             own = set(self.viewer.departments) | ({self.current.department_id} if self.current else set())
+            departments = cast(forms.ModelChoiceField, self.fields["department"])
             departments.queryset = Department.objects.filter(pk__in=own)
-        self.fields["clearance"].choices = [
-            (value, label) for value, label in Clearance.choices if self._may_set_clearance(value)
-        ]
+        clearances, languages = (cast(forms.ChoiceField, self.fields[name]) for name in ("clearance", "language"))
+        clearances.choices = [(value, label) for value, label in Clearance.choices if self._may_set_clearance(value)]
         language = self.current.language if self.current else ""
         known = LANGUAGES if language in ("", *LANGUAGES) else {language: language, **LANGUAGES}
-        self.fields["language"].choices = [("", "Found by itself"), *known.items()]
+        languages.choices = [("", "Found by itself"), *known.items()]
 
     def _may_set_clearance(self, value: int) -> bool:
         return value <= self.viewer.effective_clearance or bool(self.current and self.current.clearance == value)
@@ -228,12 +227,12 @@ class DocumentForm(WithinRights, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.current = self.instance
-        self.fields["campus"].empty_label = "All campuses"
+        cast(forms.ModelChoiceField, self.fields["campus"]).empty_label = "All campuses"
         self.offer_only_what_is_allowed()
 
     def _save_m2m(self) -> None:
         self.cleaned_data["tags"] = tags_named(self.cleaned_data["tags"])
-        super()._save_m2m()
+        super()._save_m2m()  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ class Upload:
 class UploadForm(WithinRights, forms.Form):
     """Several files, and what is to be said about all of them."""
 
-    files = SeveralFilesField()
+    originals = SeveralFilesField()
     title = forms.CharField(
         required=False,
         max_length=300,
@@ -276,20 +275,22 @@ class UploadForm(WithinRights, forms.Form):
         self.viewer = viewer
         self.offer_only_what_is_allowed()
         self.fields["clearance"].initial = viewer.effective_clearance
-        if len(own := self.fields["department"].queryset[:2]) == 1:
+        departments = cast(forms.ModelChoiceField, self.fields["department"]).queryset
+        own = list(departments[:2]) if departments is not None else []
+        if len(own) == 1:
             self.fields["department"].initial = own[0]
 
     def clean(self) -> dict[str, Any]:
         """Refuses one title for several files."""
         cleaned = super().clean()
-        if cleaned.get("title") and len(cleaned.get("files") or []) > 1:
+        if cleaned.get("title") and len(cleaned.get("originals") or []) > 1:
             self.add_error("title", "One title cannot be given to several files. Leave it empty, or upload one file.")
         return cleaned
 
     def upload(self) -> Upload:
         """The files and their metadata. New tags are made here, so call it only on a valid form."""
         said = {**self.cleaned_data}
-        files = said.pop("files")
+        files = said.pop("originals")
         said["tags"], said["shared_with"] = tags_named(said["tags"]), tuple(said["shared_with"])
         return Upload(files, DocumentMetadata(**said))
 

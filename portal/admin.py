@@ -53,4 +53,6 @@ class PortalAdminSite(UnfoldAdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What needs this person's attention, among the documents that they manage."""
-        return super().index(request, {"attention": attention_for(viewer_for(request.user)), **(extra_context or {})})
+        context = {"attention": attention_for(viewer_for(request.user)), **(extra_context or {})}
+        home: TemplateResponse = super().index(request, context)
+        return home

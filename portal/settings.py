@@ -11,6 +11,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.unfold import UNFOLD  # noqa: F401  (a setting)
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -51,7 +53,7 @@ X_FRAME_OPTIONS = "DENY"
 # --- What runs ---------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -159,7 +161,8 @@ STORAGES = {
 }
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=200 * 1024 * 1024)
 MAX_FILES_PER_UPLOAD = 100
-DATA_UPLOAD_MAX_NUMBER_FILES = MAX_FILES_PER_UPLOAD
+# Above the form's own limit, so that the form can say what is wrong instead of a bare 400.
+DATA_UPLOAD_MAX_NUMBER_FILES = 10 * MAX_FILES_PER_UPLOAD
 
 # --- Queue -------------------------------------------------------------------------------------------------------
 

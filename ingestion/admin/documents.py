@@ -20,7 +20,17 @@ from django.utils.safestring import SafeString
 
 from accounts.clearance import Audience, Clearance, viewer_for
 from ingestion import pipeline
-from ingestion.admin.filters import LanguageFilter, ReviewFilter, StateFilter, UploadFilter
+from ingestion.admin.filters import (
+    AudienceFilter,
+    CampusFilter,
+    ClearanceFilter,
+    DepartmentFilter,
+    LanguageFilter,
+    ReviewFilter,
+    StateFilter,
+    TypeFilter,
+    UploadFilter,
+)
 from ingestion.admin.uploads import UploadPages
 from ingestion.forms import LANGUAGES, DocumentForm, ReplacementForm
 from ingestion.models import WORKING, Chunk, Document, Status
@@ -59,14 +69,16 @@ class DocumentAdmin(UploadPages):
         StateFilter,
         ReviewFilter,
         UploadFilter,
-        ("department", admin.RelatedOnlyFieldListFilter),
-        ("doc_type", admin.RelatedOnlyFieldListFilter),
-        ("campus", admin.RelatedOnlyFieldListFilter),
-        "clearance",
-        "audience",
-        ("language", LanguageFilter),
+        DepartmentFilter,
+        TypeFilter,
+        CampusFilter,
+        ClearanceFilter,
+        AudienceFilter,
+        LanguageFilter,
     )
-    show_facets = admin.ShowFacets.ALWAYS
+    ordering = ("-created_at", "pk")
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("title", "file_name")
@@ -206,7 +218,8 @@ class DocumentAdmin(UploadPages):
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],
             "language_name": LANGUAGES.get(document.language, document.language),
         }
-        return super().render_change_form(request, context, *args, **kwargs)
+        page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return page
 
     def save_model(self, request: HttpRequest, obj: Document, form: forms.ModelForm, change: bool) -> None:
         """Write only what was edited, so that a worker that is busy with the document is not undone."""
@@ -217,6 +230,11 @@ class DocumentAdmin(UploadPages):
         """After everything is written: chunks that are made differently now are made again."""
         super().save_related(request, form, formsets, change)
         pipeline.metadata_changed(Document.objects.get(pk=form.instance.pk))
+
+    def _unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What Django's own pages answer for a document that does not exist."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+        return answer
 
     def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ingest a failed document again."""
@@ -243,7 +261,7 @@ class DocumentAdmin(UploadPages):
         """Do this to a document in one of these states, and go back to where the button was."""
         document = self.get_object(request, str(object_id))
         if document is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+            return self._unknown(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if document.status in states:
@@ -259,7 +277,7 @@ class DocumentAdmin(UploadPages):
         """Give a document a new original."""
         document = self.get_object(request, str(object_id))
         if document is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+            return self._unknown(request, object_id)
         if document.status == Status.ARCHIVED:
             self.message_user(request, "It is archived. Restore it before you replace its file.", messages.WARNING)
             return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
@@ -281,7 +299,7 @@ class DocumentAdmin(UploadPages):
         """The original file, as a download: whatever is in it, the browser does not run it."""
         document = self.get_object(request, str(object_id))
         if document is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+            return self._unknown(request, object_id)
         return FileResponse(
             document.file.open("rb"),
             as_attachment=True,
@@ -306,7 +324,7 @@ class DocumentAdmin(UploadPages):
 
     def delete_model(self, request: HttpRequest, obj: Document) -> None:
         """Delete the document, and its original once that holds."""
-        storage, name = obj.file.storage, obj.file.name
+        storage, name = obj.file.storage, str(obj.file.name)
         obj.delete()
         transaction.on_commit(lambda: storage.delete(name))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin import PlainChoices
 from accounts.clearance import viewer_for
+from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.batches import Batch, Rejection, batch_of, remember
 from ingestion.forms import Upload, UploadForm
@@ -61,7 +62,7 @@ class UploadPages(PlainChoices):
         for file in upload.files:
             try:
                 document = pipeline.register_upload(
-                    file, file_name=_name(file), uploader=request.user, metadata=upload.metadata
+                    file, file_name=_name(file), uploader=cast(User, request.user), metadata=upload.metadata
                 )
             except pipeline.UploadRejected as rejected:
                 existing = str(rejected.existing.pk) if rejected.existing else ""

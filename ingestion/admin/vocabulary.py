@@ -17,7 +17,10 @@ from ingestion.models import Document, DocumentType, Tag
 def _with_managed_counts(words: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     """Each word with the number of documents that this person manages: other documents are not betrayed by a count."""
     managed = Document.objects.manageable_by(viewer_for(request.user)).order_by().values("pk")
-    return words.annotate(managed_count=Count("documents", filter=Q(documents__in=managed), distinct=True))
+    counted: QuerySet[Any] = words.annotate(
+        managed_count=Count("documents", filter=Q(documents__in=managed), distinct=True)
+    )
+    return counted
 
 
 @admin.register(DocumentType)
@@ -35,7 +38,7 @@ class DocumentTypeAdmin(RefusedWhileInUse):
     @admin.display(description="Documents", ordering="managed_count")
     def document_count(self, word: Any) -> int:
         """How many documents are of this type."""
-        return word.managed_count
+        return int(word.managed_count)
 
 
 @admin.register(Tag)
@@ -52,4 +55,4 @@ class TagAdmin(ModelAdmin):
     @admin.display(description="Documents", ordering="managed_count")
     def document_count(self, word: Any) -> int:
         """How many of the documents that this person manages bear the tag."""
-        return word.managed_count
+        return int(word.managed_count)

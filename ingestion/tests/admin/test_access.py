@@ -1,0 +1,150 @@
+"""Who reaches which documents in the admin site, and what its lists, counts and filters betray."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from django.utils import timezone
+
+from accounts.clearance import Role
+from accounts.models import Campus, Department
+from ingestion.models import Document, Status, Tag
+from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, person, signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("role", ["anonymous", Role.STUDENT, Role.STAFF, Role.ACADEMIC])
+def test_people_who_do_not_curate_are_sent_to_sign_in(role: str, make: Make, finance: Department) -> None:
+    document = make("Ours public", finance)
+    client = Client() if role == "anonymous" else signed_in(person("somebody", role, finance))
+    own_pages = [f"{LIST}{document.pk}/{page}/" for page in ("change", "history", "delete", "replace", "original")]
+    for address in ("/admin/", LIST, UPLOAD, *own_pages):
+        assert client.get(address)["Location"].startswith("/admin/login/"), address
+    for act in ("retry", "archive", "restore"):
+        assert client.post(f"{LIST}{document.pk}/{act}/")["Location"].startswith("/admin/login/")
+    document.refresh_from_db()
+    assert document.status == Status.READY
+
+
+def test_a_librarian_lists_what_they_manage_and_nothing_else(
+    desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    listed = {document.title for document in desk.get(LIST).context["cl"].result_list}
+    assert listed == {document.title for document in managed}
+
+
+def test_an_administrator_lists_everything(admin_desk: Client, managed: list[Document], hidden: list[Document]) -> None:
+    listed = {document.title for document in admin_desk.get(LIST).context["cl"].result_list}
+    assert listed == {document.title for document in [*managed, *hidden]}
+
+
+@pytest.mark.usefixtures("managed", "hidden")
+@pytest.mark.parametrize(
+    "query", ["q=Theirs", "q=restricted", "state=failed", "clearance=4", "clearance=x", "department=0", "q=ours"]
+)
+def test_search_and_filters_of_the_list_find_managed_documents_only(desk: Client, query: str) -> None:
+    found = {document.title for document in desk.get(f"{LIST}?{query}").context["cl"].result_list}
+    expected = {
+        "state=failed": {"Ours failed"},
+        "q=ours": {"Ours public", "Ours for staff", "Ours failed", "Ours archived"},
+    }
+    assert found == expected.get(query, set())
+
+
+def test_filters_offer_and_count_managed_documents_only(
+    desk: Client, make: Make, managed: list[Document], hidden: list[Document], library: Department
+) -> None:
+    registry = Department.objects.create(name="Registry of secrets")
+    make("Elsewhere", registry, language="is", campus=Campus.objects.create(name="Moon base"))
+    text = text_of(desk, LIST)
+    assert "Finance (4)" in text
+    assert "Library (1)" in text
+    assert "Failed (1)" in text
+    for secret in ("Registry of secrets", "Moon base", "Icelandic"):
+        assert secret not in text
+
+
+def test_the_home_page_counts_and_names_managed_documents_only(
+    desk: Client, make: Make, finance: Department, library: Department, managed: list[Document], hidden: list[Document]
+) -> None:
+    old = timezone.localdate() - timedelta(days=800)
+    make("Ours to review", finance, last_reviewed=old)
+    make("Ours reviewed lately", finance, last_reviewed=timezone.localdate() - timedelta(days=600))
+    make("Theirs to review", library, last_reviewed=old)
+    answer = desk.get("/admin/")
+    attention = answer.context["attention"]
+    assert attention.counts == {
+        "queued": 0,
+        "extracting": 0,
+        "embedding": 0,
+        "ready": 5,
+        "failed": 1,
+        "archived": 1,
+    }
+    assert attention.review_due_count == 1
+    text = answer.content.decode()
+    assert "Ours failed" in text
+    assert "It is broken." in text
+    assert "Ours to review" in text
+    for secret in ("Theirs", "Secret reason", "reviewed lately"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("page", ["change", "history", "delete", "replace", "original", "retry", "archive", "restore"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_hidden_document_answers_exactly_as_an_unknown_one(
+    desk: Client, hidden: list[Document], page: str, method: str
+) -> None:
+    def answer_for(key: object) -> tuple[int, str, bytes]:
+        answer = getattr(desk, method)(f"{LIST}{key}/{page}/")
+        desk.cookies.pop("messages", None)
+        return answer.status_code, answer.headers.get("Location", ""), answer.content.replace(str(key).encode(), b"")
+
+    unknown = answer_for(uuid.uuid4())
+    for document in hidden:
+        assert answer_for(document.pk) == unknown
+        before = (document.status, document.title)
+        document.refresh_from_db()
+        assert (document.status, document.title) == before
+
+
+def test_autocompletes_find_managed_documents_only(
+    desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    answer = desk.get(
+        "/admin/autocomplete/", {"app_label": "ingestion", "model_name": "chunk", "field_name": "document", "term": ""}
+    )
+    assert {one["id"] for one in answer.json()["results"]} == {str(document.pk) for document in managed}
+
+
+def test_no_address_tells_whether_a_document_exists(desk: Client, admin_desk: Client, hidden: list[Document]) -> None:
+    kind = ContentType.objects.get_for_model(Document).pk
+    for client in (desk, admin_desk):
+        for key in (hidden[0].pk, uuid.uuid4()):
+            assert client.get(f"/admin/r/{kind}/{key}/").status_code == 404
+        assert client.get("/admin/search/?s=theirs&extended=1").status_code == 404
+
+
+def test_tags_are_counted_over_managed_documents_only(
+    desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    tag = Tag.objects.create(name="travel")
+    tag.documents.set([*managed, *hidden])
+    (counted,) = desk.get("/admin/ingestion/tag/").context["cl"].result_list
+    assert counted.managed_count == len(managed)
+
+
+def test_librarians_add_tags_but_make_no_document_types_and_delete_nothing(
+    desk: Client, managed: list[Document]
+) -> None:
+    desk.post("/admin/ingestion/tag/add/", {"name": "lamps"})
+    tag = Tag.objects.get(name="lamps")
+    assert desk.post(f"/admin/ingestion/tag/{tag.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert desk.get("/admin/ingestion/documenttype/").status_code == 403
+    assert desk.post(f"{LIST}{managed[0].pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Document.objects.filter(pk=managed[0].pk).exists()
