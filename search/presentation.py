@@ -159,9 +159,16 @@ def language_name(code: str) -> str:
 
 
 def section_path(section_title: str, document_title: str) -> tuple[str, ...]:
-    """The headings above a passage, outermost first, without the document's own title, which the page shows anyway."""
-    path = tuple(part for part in section_title.split(SECTION_SEPARATOR) if part)
-    return path[1:] if path and path[0].casefold().strip() == document_title.casefold().strip() else path
+    """The headings above a passage, outermost first, without the document's own title, which the page shows anyway.
+
+    Catalogues lengthen titles ('Handbook 2026/27'), so a part of it counts as the title where more headings follow.
+    """
+    path = tuple(part.strip() for part in section_title.split(SECTION_SEPARATOR) if part.strip())
+    if not path:
+        return path
+    first, title = path[0].casefold(), document_title.casefold().strip()
+    is_title = first == title or (len(path) > 1 and (first.startswith(title) or title.startswith(first)))
+    return path[1:] if is_title else path
 
 
 def search_url(query: SearchQuery) -> str:

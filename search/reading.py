@@ -11,7 +11,7 @@ from typing import Protocol
 from django.utils.safestring import SafeString, mark_safe
 
 from search.presentation import SECTION_SEPARATOR
-from search.snippets import _matches as matches
+from search.snippets import matches
 
 LONGEST_OVERLAP = 2400
 """Characters in which a repeated beginning is looked for: more than the chunker's 40 tokens of overlap ever are."""

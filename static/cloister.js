@@ -18,6 +18,17 @@ if (opened && location.hash === "") {
   opened.scrollIntoView({ block: "start" });
 }
 
+// Filters and facts are folded away on a phone only. Styles show them where there is room; this says so to everybody.
+const roomy = window.matchMedia("(min-width: 56rem)");
+const unfold = () => {
+  for (const fold of document.querySelectorAll(".facets-fold")) {
+    fold.open = roomy.matches;
+  }
+};
+unfold();
+roomy.addEventListener("change", unfold);
+document.addEventListener("htmx:afterSwap", unfold);
+
 // On the demo's sign-in page a click on a name fills in the form.
 for (const button of document.querySelectorAll("button.pick")) {
   button.disabled = false;

@@ -116,6 +116,8 @@ def test_a_passage_opens_its_document_there_with_the_search_along() -> None:
 def test_the_documents_own_title_is_left_out_of_its_section_paths() -> None:
     assert section_path("Loans > Fees > Late", "Loans") == ("Fees", "Late")
     assert section_path("Fees", "Loans") == ("Fees",)
+    assert section_path("Handbook > Fees", "Handbook 2026/27") == ("Fees",)
+    assert section_path("Fees", "Fees and Loans") == ("Fees",)
     assert section_path("", "Loans") == ()
 
 

@@ -8,7 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from portal.tests.browser.conftest import Arrive, Visitor
+from portal.tests.browser.conftest import START_SECONDS, Arrive, Visitor
+
+# The first test of a run waits until the instance stands.
+pytestmark = pytest.mark.timeout(START_SECONDS + 120)
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -7,7 +7,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from portal.tests.browser.conftest import Arrive
+from portal.tests.browser.conftest import START_SECONDS, Arrive
+
+# The first test of a run waits until the instance stands.
+pytestmark = pytest.mark.timeout(START_SECONDS + 120)
 
 
 def test_a_student_signs_in_searches_and_opens_a_hit_at_its_page(arrive: Arrive, width: int) -> None:

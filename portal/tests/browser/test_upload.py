@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from playwright.sync_api import expect
 
-from portal.tests.browser.conftest import Arrive, wait_until
+from portal.tests.browser.conftest import START_SECONDS, Arrive, wait_until
+
+# The first test of a run waits until the instance stands.
+pytestmark = pytest.mark.timeout(START_SECONDS + 120)
 
 READY_SECONDS = 240
 """The demo's own documents may stand in the queue before it."""
