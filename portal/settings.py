@@ -117,6 +117,8 @@ DATABASES = {
         **env.db_url_config(_required("DATABASE_URL")),
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
+        # A connection that died with a restarted database is noticed before a request meets it.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             # One pool a process, shared by its threads: connections are opened at need and given back at once.
             "pool": {
@@ -229,6 +231,8 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.RoleThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "portal.problems.exception_handler",
+    # How many proxies in front are ours; what anybody else claims in X-Forwarded-For is not believed.
+    "NUM_PROXIES": env.int("TRUSTED_PROXIES", default=0),
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SIMPLE_JWT = {

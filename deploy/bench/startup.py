@@ -42,14 +42,14 @@ class Watch(threading.Thread):
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
         self._url = f"http://127.0.0.1:{port}/health/ready"
-        self._started = time.monotonic()
+        self._began = time.monotonic()
         self.seconds: float | None = None
 
     def run(self) -> None:
         while self.seconds is None:
             try:
                 with urllib.request.urlopen(self._url, timeout=5):
-                    self.seconds = time.monotonic() - self._started
+                    self.seconds = time.monotonic() - self._began
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
 
@@ -81,7 +81,7 @@ class Clone:
     def run(self, *arguments: str) -> str:
         """Run its launcher; what it printed. Ends the benchmark when it fails."""
         done = subprocess.run(
-            [sys.executable, str(self._root / "cloister"), *arguments],
+            [str(self._root / "cloister"), *arguments],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.local.console import Console
+from deploy.local.errors import LauncherError
 from deploy.local.home import Home
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -21,10 +22,15 @@ with sync_playwright() as playwright:
 
 
 def find_chromium(python: Path) -> str | None:
-    """The path of a browser on this machine: CHROMIUM_PATH, one on PATH, or one that Playwright installed."""
+    """The path of a browser on this machine: CHROMIUM_PATH, one on PATH, or one that Playwright installed.
+
+    Raises LauncherError when CHROMIUM_PATH names no program.
+    """
     named = os.environ.get("CHROMIUM_PATH")
     if named:
-        return named if os.access(named, os.X_OK) else None
+        if not os.access(named, os.X_OK):
+            raise LauncherError(f"CHROMIUM_PATH={named} is no program: correct it, or unset it to have one found.")
+        return named
     for program in PROGRAMS:
         path = shutil.which(program)
         if path:
@@ -37,12 +43,14 @@ def find_chromium(python: Path) -> str | None:
 def ensure_chromium(python: Path, home: Home, console: Console) -> str | None:
     """A browser, installed if need be; None when there is none to be had, which the browser tests will then say."""
     found = find_chromium(python)
-    if found or os.environ.get("CHROMIUM_PATH"):
+    if found:
         return found
     is_root = os.geteuid() == 0 and shutil.which("apt-get") is not None
     attempts = [[str(python), "-m", "playwright", "install", "chromium"]]
     if is_root:
-        attempts.insert(0, ["apt-get", "install", "-y", "--no-install-recommends", "chromium"])
+        install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
+        # A bare machine knows no packages before the update; one that does is spared it.
+        attempts = [install, ["apt-get", "update"], install, *attempts]
     console.say("Installing Chromium for the browser tests…")
     for command in attempts:
         if _run(command, home):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -11,7 +10,7 @@ from dataclasses import replace
 
 from deploy.local.console import Console
 from deploy.local.down import down
-from deploy.local.errors import LauncherError
+from deploy.local.errors import LauncherError, explain
 from deploy.local.home import ROOT, Home, home_from_environment
 from deploy.local.install import Installation
 from deploy.local.portal import manage_command, portal_environment
@@ -39,31 +38,19 @@ def main(arguments: list[str]) -> int:
     """Run one command and return its exit status. A failure is one line on standard error."""
     try:
         return _dispatch(arguments)
-    except LauncherError as error:
-        if os.environ.get("CLOISTER_DEBUG") == "1":
-            traceback.print_exc()
-        if error.log:
-            print(error.log, file=sys.stderr)
-        print(f"cloister: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader of our output has seen enough; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 (the one place where a failure becomes a line for a person)
         if os.environ.get("CLOISTER_DEBUG") == "1":
             traceback.print_exc()
-        print(f"cloister: {_explain(error)}", file=sys.stderr)
+        if isinstance(error, LauncherError) and error.log:
+            print(error.log, file=sys.stderr)
+        print(f"cloister: {explain(error)}", file=sys.stderr)
         return 1
-
-
-def _explain(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"no room is left on the disk{where}: make room, or set CLOISTER_HOME to a folder on another disk."
-    return f"{error.strerror or error}{where}: mend that and try again (CLOISTER_DEBUG=1 shows where it happened)."
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,8 @@ class Console:
         """Log one line without showing it."""
         if self._log is not None:
             stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            with self._log.open("a", encoding="utf-8") as stream:
+            # On a full disk there is still the person to tell.
+            with contextlib.suppress(OSError), self._log.open("a", encoding="utf-8") as stream:
                 stream.write(f"{stamp} {line}\n")
 
     def mute(self) -> None:

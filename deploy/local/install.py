@@ -140,7 +140,7 @@ class Installation:
         command = [*pip, "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
         log = home.log("install")
         console.say(f"Installing the Python packages of {' and '.join(path.name for path in files)}…")
-        environment = os.environ | {"PIP_ROOT_USER_ACTION": "ignore", "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PIP_ROOT_USER_ACTION": "ignore", "PIP_USER": "0", "PYTHONUNBUFFERED": "1"}
         start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as stream:
             process = subprocess.Popen(

@@ -60,6 +60,8 @@ def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
             command=(
                 *(python, "-m", "celery", "-A", "portal", "worker", "--concurrency", WORKER_CONCURRENCY),
                 *("--loglevel", "INFO", "-Q", "celery,ingestion,maintenance"),
+                # One worker has no neighbours to look for, which would take a second at each start.
+                *("--without-gossip", "--without-mingle"),
             ),
             environment=environment,
             ready=None,

@@ -54,7 +54,7 @@ class Running:
     """A started service. The process is the leader of a session and a process group of its own."""
 
     def __init__(self, service: Service, home: Home) -> None:
-        """Start the program. Raises LauncherError when there is no such program."""
+        """Start the program. Raises LauncherError or OSError, and then nothing was started."""
         self.service = service
         self._marker = f"{home.path}#{service.name}"
         self._pid_file = PidFile(home.run / f"{service.name}.pid")
@@ -71,12 +71,15 @@ class Running:
                 start_new_session=True,
             )
         self.started = time.monotonic()
-        identity = identify(self._process.pid)
-        if identity is None:
+        try:
+            identity = identify(self._process.pid)
+            if identity is None:
+                raise LauncherError(f"{service.name} ended as it started: read {home.log(service.name)}.")
+            self.identity: Identity = identity
+            self._pid_file.write(identity)
+        except (OSError, LauncherError):
             self.bury()
-            raise LauncherError(f"{service.name} ended as it started: read {home.log(service.name)}.")
-        self.identity: Identity = identity
-        self._pid_file.write(identity)
+            raise
 
     @property
     def pid(self) -> int:

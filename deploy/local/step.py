@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.local.console import Console, tail
-from deploy.local.errors import LauncherError
+from deploy.local.errors import StepFailed
 from deploy.local.home import ROOT, Home
 from deploy.local.process import MARKER, kill_all, marked, signal_group, wrapped
 
@@ -68,7 +68,7 @@ class RunningStep:
         if self._process.returncode != 0:
             lines = tail(self._log).splitlines()
             last_words = lines[-1].strip() if lines else "it said nothing"
-            raise LauncherError(
+            raise StepFailed(
                 f"{self.step.name} failed ({last_words}): read {self._log}, then try again.",
                 log="\n".join(lines[:-1]),
             )

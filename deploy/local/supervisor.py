@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from deploy.local.console import Console, tail
-from deploy.local.errors import LauncherError, StopRequested
+from deploy.local.errors import LauncherError, StepFailed, StopRequested, explain
 from deploy.local.home import Home
 from deploy.local.orphans import PORTAL_NAMES, STOP_ORDER
 from deploy.local.process import adopt_orphans, bury_adopted, kill_all, marked
@@ -76,7 +76,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # Under nohup a closed terminal stays ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, self._request_stop)
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
         try:
@@ -127,7 +127,7 @@ class Supervisor:
             while not all(running.has_ended() for running in self._steps):
                 self.tick()
                 if time.monotonic() > deadline:
-                    raise LauncherError(
+                    raise StepFailed(
                         f"{steps[0].name} took longer than {seconds:.0f} s and was stopped: read "
                         f"{self._home.log(steps[0].name)}, then try again."
                     )
@@ -194,7 +194,12 @@ class Supervisor:
         if one.running is None:
             if time.monotonic() < one.due:
                 return False
-            one.running = Running(one.service, self._home)
+            try:
+                one.running = Running(one.service, self._home)
+            except (OSError, LauncherError) as error:
+                # No room for its log, or no process to spare: that may pass.
+                self._console.say(f"{name} cannot be started ({explain(error)})")
+                self._postpone(one)
             one.restarts += 1
             return True
         if one.running.has_ended():
@@ -206,8 +211,7 @@ class Supervisor:
                 log = self._home.log(name)
                 raise LauncherError(f"{name} does not start ({how}): mend what {log} says.", log=tail(log))
             self._console.say(f"{name} ended ({how}); starting it again in {one.back_off:g} s.")
-            one.due = time.monotonic() + one.back_off
-            one.back_off = min(2 * one.back_off, LAST_BACK_OFF)
+            self._postpone(one)
             return True
         if not one.is_ready and _looks_ready(one.service, one.running):
             one.is_ready = one.was_ready = True
@@ -215,6 +219,11 @@ class Supervisor:
                 self._console.say(f"{name} is back.")
             return True
         return False
+
+    @staticmethod
+    def _postpone(one: Supervised) -> None:
+        one.due = time.monotonic() + one.back_off
+        one.back_off = min(2 * one.back_off, LAST_BACK_OFF)
 
     def _write_state(self) -> None:
         processes = [
@@ -227,4 +236,8 @@ class Supervisor:
             }
             for name, one in self._supervised.items()
         ]
-        self._home.write_state({**self._facts, "processes": processes})
+        try:
+            self._home.write_state({**self._facts, "processes": processes})
+        except OSError as error:
+            # On a full disk the services go on, and so must their supervisor; `status` is behind meanwhile.
+            self._console.say(f"The state cannot be written: {explain(error)}")

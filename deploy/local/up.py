@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from types import FrameType
 
 from deploy.local import ports
 from deploy.local.console import Console, tail
-from deploy.local.errors import LauncherError, StopRequested
+from deploy.local.errors import LauncherError, StepFailed, StopRequested, explain
 from deploy.local.home import ROOT, Home
 from deploy.local.install import Installation
 from deploy.local.lock import HomeLock, lock_holder, take_lock
@@ -74,6 +75,8 @@ def up(home: Home, wish: Wish) -> int:
         return _already_running(home, wish)
     console = Console(home.log("cloister"))
     installation = Installation()
+    for name in ("cloister", "install"):
+        home.rotate_log(name)
     try:
         with _stop_raises():
             stop_orphans(home, console.say)
@@ -167,8 +170,13 @@ def _load_demo(supervisor: Supervisor, stack: Stack, environment: dict[str, str]
         return
     console.say("Loading the demo corpus…")
     step = Step("load_demo", manage_command(stack.installation.python, "load_demo", "--wait"), environment, show=True)
-    supervisor.run_steps(step, seconds=DEMO_SECONDS)
-    marker.write_text(wanted, encoding="ascii")
+    try:
+        supervisor.run_steps(step, seconds=DEMO_SECONDS)
+    except StepFailed as error:
+        # The portal works without; the next start tries again.
+        console.say(f"The demo corpus is incomplete, and the next start will try again: {error}")
+    else:
+        marker.write_text(wanted, encoding="ascii")
 
 
 def fingerprint(folder: Path, *patterns: str) -> str:
@@ -283,9 +291,9 @@ def _be_daemon(home: Home, lock: HomeLock, stack: Stack, wish: Wish, writer: int
     try:
         _supervise(lock, stack, wish, console, on_ready=lambda: tell({}))
         status = 0
-    except LauncherError as error:
-        console.note(str(error))
-        tell({"message": str(error), "log": error.log})
+    except Exception as error:  # noqa: BLE001 (nobody above could tell the waiting launcher)
+        console.note("".join(traceback.format_exception(error)))
+        tell({"message": explain(error), "log": error.log if isinstance(error, LauncherError) else ""})
     finally:
         lock.release()
         console.note("Stopped.")

@@ -20,13 +20,14 @@ from deploy.local import ports
 from deploy.local.home import ROOT, Home
 from deploy.local.lock import lock_holder
 from deploy.local.postgres import cluster_title
-from deploy.local.process import marked, titled
+from deploy.local.process import MARKER, marked, titled
 
-# A start on two busy cores, seconds.
-UP_SECONDS = 180
+# A start from nothing on two very busy cores, seconds.
+UP_SECONDS = 400
 
 # What a run gets of our own environment. The tests themselves run beside a database, whose address must not reach it.
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
+# The marker goes along, so that a test run that is killed takes the instances it started with it.
+PASSED_ON = (MARKER, "PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
 
 
 def free_port() -> int:
