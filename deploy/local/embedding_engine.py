@@ -65,7 +65,7 @@ def load_engine(cache: Path) -> Engine:
     """The fastest engine that works here; keeps the graph it builds in the folder `cache`."""
     try:
         return OnnxEngine(cache)
-    except Exception as error:  # onnxruntime fails in its own ways on processors and systems that it does not know
+    except Exception as error:  # noqa: BLE001  onnxruntime fails in its own ways on processors and systems that it does not know
         log.warning("onnxruntime cannot run the model, using the slower C code of the wheel: %s", error)
         return NanoEngine()
 
@@ -140,7 +140,7 @@ def _session(cache: Path) -> "onnxruntime.InferenceSession":
     if graph.exists():
         try:
             return _session_over(graph)
-        except Exception as error:  # whatever the runtime raises over a damaged file, a new one mends it
+        except Exception as error:  # noqa: BLE001  whatever the runtime raises over a damaged file, a new one mends it
             log.warning("building the model's graph anew: %s", error)
     _build_graph(graph)
     return _session_over(graph)

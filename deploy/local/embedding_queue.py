@@ -88,7 +88,7 @@ class EmbeddingQueue:
             failure: Exception | None = None
             try:
                 job.results[position] = self._engine.embed(job.texts[position], job.context_tokens)
-            except Exception as error:  # the thread must outlive any text; the request that sent it gets the error
+            except Exception as error:  # noqa: BLE001  the thread must outlive any text; the request that sent it gets the error
                 failure = error
             with self._changed:
                 job.left -= 1

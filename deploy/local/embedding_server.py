@@ -178,12 +178,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route(READ_ROUTES)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815  (the name that the standard library calls)
 
     def do_POST(self) -> None:
         self._route(WRITE_ROUTES)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (as it is called)
         """Requests are not logged: they hold what people search for."""
 
     def version_string(self) -> str:

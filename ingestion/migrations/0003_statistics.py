@@ -6,34 +6,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ingestion', '0002_access_triggers'),
+        ("ingestion", "0002_access_triggers"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LanguageCentre',
+            name="LanguageCentre",
             fields=[
-                ('language', models.CharField(max_length=8, primary_key=True, serialize=False)),
-                ('vector', pgvector.django.vector.VectorField(dimensions=settings.EMBEDDING_DIMENSIONS)),
-                ('chunks', models.PositiveIntegerField()),
+                ("language", models.CharField(max_length=8, primary_key=True, serialize=False)),
+                ("vector", pgvector.django.vector.VectorField(dimensions=settings.EMBEDDING_DIMENSIONS)),
+                ("chunks", models.PositiveIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Term',
+            name="Term",
             fields=[
-                ('word', models.TextField(primary_key=True, serialize=False)),
-                ('idf', models.FloatField(help_text='ln(1 + (N - n + 0.5) / (n + 0.5)), as in BM25.')),
+                ("word", models.TextField(primary_key=True, serialize=False)),
+                ("idf", models.FloatField(help_text="ln(1 + (N - n + 0.5) / (n + 0.5)), as in BM25.")),
             ],
         ),
         migrations.AddField(
-            model_name='vectorspace',
-            name='counted',
-            field=models.CharField(blank=True, help_text='State of the corpus at its last count.', max_length=100),
+            model_name="vectorspace",
+            name="counted",
+            field=models.CharField(blank=True, help_text="State of the corpus at its last count.", max_length=100),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(fields=['language'], name='chunk_language'),
+            model_name="chunk",
+            index=models.Index(fields=["language"], name="chunk_language"),
         ),
     ]
