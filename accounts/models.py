@@ -53,7 +53,8 @@ class PersonManager(UserManager["User"]):
         self, username: str, email: str | None = None, password: str | None = None, **extra_fields: Any
     ) -> User:
         """A person with this role; the flags that Django passes for staff and superusers have no place here."""
-        return self._create_user(username, email, password, **extra_fields)
+        user: User = self._create_user(username, email, password, **extra_fields)  # type: ignore[attr-defined]
+        return user
 
 
 class User(AbstractUser):
@@ -73,7 +74,7 @@ class User(AbstractUser):
         help_text="Documents of this campus rank a little higher for this person; none are hidden.",
     )
 
-    objects = PersonManager()
+    objects = PersonManager()  # type: ignore[misc]  # the stubs know a class variable only
 
     @cached_property
     def is_librarian(self) -> bool:

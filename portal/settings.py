@@ -19,7 +19,7 @@ env = environ.Env()
 
 def _required(name: str) -> str:
     """The value of an environment variable that has no safe default."""
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(
             f"The environment variable {name} is not set. Set it, or start Cloister with ./cloister up, which does."

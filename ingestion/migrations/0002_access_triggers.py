@@ -1,6 +1,7 @@
 """The database itself keeps what the access rule reads: no path of writing can forget it (docs/decisions/0002).
 
-Also: embeddings are stored PLAIN (out of line they cost the exact scan three to five times as much; DESIGN, section 3),
+Also: embeddings are stored PLAIN (out of line they cost the exact scan three to five times as much; DESIGN, section 3)
+and `readers` MAIN (a row with 1,024 dimensions would push it out of line, at the same cost: docs/benchmarks.md),
 and the document types that a university usually starts with, which the admin site edits.
 """
 
@@ -62,11 +63,11 @@ END $$;
 CREATE TRIGGER ingestion_chunk_access BEFORE INSERT OR UPDATE OF staged ON ingestion_chunk
     FOR EACH ROW EXECUTE FUNCTION ingestion_chunk_access();
 
-ALTER TABLE ingestion_chunk ALTER COLUMN embedding SET STORAGE PLAIN;
+ALTER TABLE ingestion_chunk ALTER COLUMN embedding SET STORAGE PLAIN, ALTER COLUMN readers SET STORAGE MAIN;
 """
 
 BACKWARD = """
-ALTER TABLE ingestion_chunk ALTER COLUMN embedding SET STORAGE EXTENDED;
+ALTER TABLE ingestion_chunk ALTER COLUMN embedding SET STORAGE EXTENDED, ALTER COLUMN readers SET STORAGE EXTENDED;
 DROP TRIGGER ingestion_chunk_access ON ingestion_chunk;
 DROP TRIGGER ingestion_document_to_chunks ON ingestion_document;
 DROP TRIGGER ingestion_document_shared ON ingestion_document_shared_with;
