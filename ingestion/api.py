@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import FileResponse
+from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, generics, parsers, serializers, status
+from rest_framework import exceptions, generics, pagination, serializers, status
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,9 +21,12 @@ from rest_framework.views import APIView
 
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department
+from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate
 from ingestion import pipeline
-from ingestion.models import Chunk, Document, DocumentType, Tag
+from ingestion.models import Chunk, Document, DocumentType, Status, Tag
+
+logger = logging.getLogger(__name__)
 
 EDITABLE = (
     "title", "department", "campus", "doc_type", "clearance", "audience", "shared_with", "language", "priority",
@@ -95,18 +100,34 @@ def readable(request: Request) -> QuerySet[Document]:
     """What the person may see, and what they may manage."""
     viewer = viewer_for(request.user)
     seen = Document.objects.visible_to(viewer)
-    return _related((seen | Document.objects.manageable_by(viewer)).distinct() if viewer.curates else seen)
+    return _related(seen | Document.objects.manageable_by(viewer) if viewer.curates else seen)
+
+
+class NewestFirst(pagination.CursorPagination):
+    """Pages of a list to which documents are added meanwhile: none is shown twice or missed."""
+
+    ordering = ("-created_at", "pk")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class InOrder(NewestFirst):
+    """Pages of a document's text, in order."""
+
+    ordering = ("position",)
 
 
 class DocumentsView(generics.ListCreateAPIView[Document]):
     """List and upload."""
 
     permission_classes = [ReadOrCurate]
-    parser_classes = [parsers.MultiPartParser]
+    parser_classes = [BoundedMultiPartParser]
     serializer_class = DocumentSerializer
+    pagination_class = NewestFirst
 
     def get_queryset(self) -> QuerySet[Document]:
-        return readable(self.request).order_by("-created_at", "pk")
+        return readable(self.request)
 
     @extend_schema(request=UploadSerializer, responses={202: DocumentSerializer})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -122,8 +143,10 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
                 file, file_name=file.name, uploader=request.user, metadata=pipeline.DocumentMetadata(**given)
             )
         except pipeline.UploadRejected as error:
-            if error.reason == "duplicate":
-                raise Duplicate(str(error)) from None
+            if error.existing:
+                raise Conflict({"detail": str(error), "existing": str(error.existing.pk)}) from None
+            if error.reason == "too_large":
+                raise TooLarge(str(error)) from None
             raise serializers.ValidationError({"file": [str(error)]}) from None
         body = DocumentSerializer(document, context=self.get_serializer_context()).data
         return Response(
@@ -131,17 +154,18 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
         )
 
 
-class Duplicate(exceptions.APIException):
-    """The same file is already here."""
+class Conflict(exceptions.APIException):
+    """409: the document's state, or another document, stands against it."""
 
     status_code = status.HTTP_409_CONFLICT
-    default_code = "duplicate"
+    default_code = "conflict"
 
 
 class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
     """One document: look at it, change what is said about it, archive it."""
 
     permission_classes = [ReadOrCurate]
+    parser_classes = [BoundedJSONParser]
     serializer_class = DocumentSerializer
     http_method_names = ["get", "patch", "delete", "head", "options"]
 
@@ -154,13 +178,14 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
         """Write only what was sent, so that a running ingestion's own fields are left alone."""
         document = serializer.instance
         given = dict(serializer.validated_data)
-        for name in ("shared_with", "tags"):
-            if name in given:
-                getattr(document, name).set(given.pop(name))
-        for name, value in given.items():
-            setattr(document, name, value)
-        document.save(update_fields=[*given, "updated_at"])
-        pipeline.metadata_changed(document)
+        several = {name: given.pop(name) for name in ("shared_with", "tags") if name in given}
+        with transaction.atomic():
+            for name, value in given.items():
+                setattr(document, name, value)
+            document.save(update_fields=[*given, "updated_at"])
+            for name, values in several.items():
+                getattr(document, name).set(values)
+            pipeline.metadata_changed(document)
 
     def perform_destroy(self, instance: Document) -> None:
         """Archive: it leaves every search at once, and can be restored."""
@@ -176,6 +201,8 @@ class RetryView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Queue the document again."""
         document = get_object_or_404(_related(Document.objects.manageable_by(viewer_for(request.user))), pk=pk)
+        if document.status == Status.ARCHIVED:
+            raise Conflict("This document is archived. Restore it first.")
         pipeline.retry(document)
         document.refresh_from_db()
         body = DocumentSerializer(document, context={"request": request}).data
@@ -195,11 +222,12 @@ class ChunksView(generics.ListAPIView[Chunk]):
 
     permission_classes = [MaySearch]
     serializer_class = ChunkSerializer
+    pagination_class = InOrder
 
     def get_queryset(self) -> QuerySet[Chunk]:
         viewer = viewer_for(self.request.user)
         document = get_object_or_404(Document.objects.visible_to(viewer), pk=self.kwargs["pk"])
-        return Chunk.objects.visible_to(viewer).filter(document=document).order_by("position")
+        return Chunk.objects.visible_to(viewer).filter(document=document)
 
 
 class FileView(APIView):
@@ -214,8 +242,13 @@ class FileView(APIView):
 
 
 def original(document: Document) -> FileResponse:
-    """The stored file as a download that no browser runs in the portal's own context."""
-    response = FileResponse(document.file.open("rb"), content_type="application/octet-stream")
+    """The stored file as a download that no browser runs in the portal's own context. Raises Http404 without one."""
+    try:
+        stored = document.file.open("rb")
+    except (FileNotFoundError, ValueError):
+        logger.error("the original of document %s is missing in the storage", document.pk)
+        raise Http404 from None
+    response = FileResponse(stored, content_type="application/octet-stream")
     response["Content-Disposition"] = content_disposition_header(True, document.file_name)
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["Cache-Control"] = "no-store"

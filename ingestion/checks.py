@@ -1,4 +1,5 @@
-"""Checks that run before Django starts: the configured embedding model must be the one the stored vectors are of."""
+"""What `migrate` and `check --database default` look at: the configured embedding model must be the one that the
+stored vectors are of. Web servers and workers ask the same when they start (`vectorspace.require_at_start`)."""
 
 from __future__ import annotations
 

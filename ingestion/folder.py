@@ -9,12 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
+from django.core.exceptions import ValidationError
 from django.core.files import File
 
 from accounts.clearance import Audience, Clearance, Viewer
 from accounts.models import Campus, Department
+from ingestion.language import language_code
 from ingestion.models import Document, DocumentType
-from ingestion.registration import DocumentMetadata, UploadRejected, register
+from ingestion.registration import DocumentMetadata, UploadRejected, clean_title, register
 
 COLUMNS = (
     "path", "title", "department", "campus", "doc_type", "clearance", "audience", "language", "priority",
@@ -23,7 +25,7 @@ COLUMNS = (
 
 MAX_PROBLEMS = 20
 
-Known = TypeVar("Known")
+Known = TypeVar("Known", Department, Campus, DocumentType)
 
 
 class InvalidManifest(Exception):
@@ -64,27 +66,36 @@ class Catalogue:
     def department(self, name: str) -> Department:
         """The department of this name. Raises ValueError with the known ones."""
         if name and name not in self.departments and self.create:
-            self.departments[name] = Department(name=name)
+            self.departments[name] = _made(Department(name=name))
         return _known("department", name, self.departments)
 
     def campus(self, name: str) -> Campus | None:
         """The campus of this name; none for an empty one. Raises ValueError with the known ones."""
         if name and name not in self.campuses and self.create:
-            self.campuses[name] = Campus(name=name)
+            self.campuses[name] = _made(Campus(name=name))
         return _known("campus", name, self.campuses) if name else None
 
     def doc_type(self, slug: str) -> DocumentType:
         """The document type of this short name. Raises ValueError with the known ones."""
         if slug and slug not in self.doc_types and self.create:
-            self.doc_types[slug] = DocumentType(slug=slug, name=slug.replace("-", " ").capitalize())
+            self.doc_types[slug] = _made(DocumentType(slug=slug, name=slug.replace("-", " ").capitalize()))
         return _known("doc_type", slug, self.doc_types)
 
     def save(self) -> None:
         """Write what was made."""
         for known in (self.departments, self.campuses, self.doc_types):
             for one in known.values():
-                if one.pk is None:
+                if one._state.adding:
                     one.save()
+
+
+def _made(new: Known) -> Known:
+    """What is to be made, once it is known that it can be. Raises ValueError with what is wrong with it."""
+    try:
+        new.full_clean()
+    except ValidationError as error:
+        raise ValueError(f"{new._meta.verbose_name} {str(new)[:50]!r}: {' '.join(error.messages)}") from None
+    return new
 
 
 def _known(kind: str, name: str, known: dict[str, Known]) -> Known:
@@ -104,12 +115,14 @@ def read_manifest(folder: Path, manifest: Path, catalogue: Catalogue) -> list[Fo
                     f"{manifest.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
                     f"The first line must name: {','.join(COLUMNS)}"
                 )
-            rows = list(enumerate(reader, start=2))
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidManifest(f"{manifest} cannot be read: {error}. It must be a CSV file in UTF-8.") from None
     files, problems = [], []
     for number, row in rows:
         try:
+            if None in row:
+                raise ValueError("has more values than columns; put a value that holds a comma into quotation marks")
             files.append(_file(folder, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
@@ -125,24 +138,31 @@ def read_manifest(folder: Path, manifest: Path, catalogue: Catalogue) -> list[Fo
 
 def _file(folder: Path, row: dict[str, str], catalogue: Catalogue) -> FolderFile:
     """One line of a manifest. Raises ValueError with what is wrong with it."""
-    path = (folder / row["path"]).resolve()
-    if not row["path"] or not path.is_relative_to(folder.resolve()):
+    try:
+        path = (folder / row["path"]).resolve()
+        inside, there = path.is_relative_to(folder.resolve()), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a link that leads to itself, a NUL
+        raise ValueError(f"path {row['path'][:100]!r} cannot be used: {error}") from None
+    if not row["path"] or not inside:
         raise ValueError(f"path {row['path']!r} is not inside the folder")
-    if not path.is_file():
+    if not there:
         raise ValueError(f"there is no file {row['path']!r} in the folder")
+    language = language_code(row["language"])
+    if row["language"] and not language:
+        raise ValueError(f"language {row['language']!r} must be a code such as en or de, or empty")
     if row["audience"] not in Audience.values:
         raise ValueError(f"audience {row['audience']!r} must be institution or department")
     return FolderFile(
         path,
         row["path"],
         DocumentMetadata(
-            title=row["title"][:300],
+            title=clean_title(row["title"]),
             department=catalogue.department(row["department"]),
             campus=catalogue.campus(row["campus"]),
             doc_type=catalogue.doc_type(row["doc_type"]),
             clearance=_number("clearance", row["clearance"], min(Clearance.values), max(Clearance.values)),
             audience=row["audience"],
-            language=row["language"][:8],
+            language=language,
             priority=_number("priority", row["priority"] or "3", 1, 5),
             last_reviewed=_date(row["last_reviewed"]),
         ),

@@ -15,15 +15,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import ChannelError
+from kombu.exceptions import OperationalError as BrokerError
 
 from ingestion import vectorspace
 from ingestion.chunking import chunk_pages
@@ -34,6 +37,7 @@ from ingestion.models import WORKING, Chunk, Document, Status
 from ingestion.registration import (
     DocumentMetadata,
     UploadRejected,
+    clean_title,
     enqueue,
     register,
     register_upload,
@@ -68,7 +72,12 @@ EMBEDDING_BATCH = 16
 STALE_AFTER = timedelta(minutes=5)
 """A run without a sign of life for this long is dead. One embedding batch may take up to a minute."""
 
-UNAVAILABLE = "embedding_unavailable"
+UNAVAILABLE = "no_embedding_node"
+
+OUR_FAULT = "Something went wrong on our side. Retry; if it stays, tell the operators."
+
+PROGRAM_LIMIT = "54"
+"""The one class of PostgreSQL's operational errors that comes back with the same data (SQLSTATE, appendix A)."""
 
 
 class Superseded(Exception):
@@ -79,20 +88,21 @@ def ingest(document_id: UUID) -> None:
     """Bring a document to `ready`, from wherever it stands. Safe to run twice, at once or again.
 
     Failures of the file end in `failed` with a reason for librarians; a missing embedding node leaves the document
-    searchable by words and waiting. Errors of our own are noted as `failed` and raised for the log.
+    searchable by words and waiting. Errors of our own are noted as `failed` and raised for the log. A database that
+    goes away says nothing about the document: that is raised, and `reconcile` starts the document again.
     """
     document = Document.objects.filter(pk=document_id).exclude(status=Status.ARCHIVED).first()
     if document is None or (document.status == Status.READY and document.recipe == recipe_of(document)):
         return
     run = uuid.uuid4()
     try:
-        document = _progress(
-            document_id, run, claim=True, status=Status.EXTRACTING, progress=0, error="", error_reason=""
-        )
-        if document.recipe != recipe_of(document):
+        document = _claim(document_id, run)
+        recipe = recipe_of(document)
+        if document.recipe != recipe:
             document = _stage(document, run)
-        _embed(document_id, run)
-        _serve(document, run, recipe_of(document))
+            recipe = recipe_of(document)
+        _embed(document_id, run, document.title)
+        _serve(document_id, run, recipe)
     except Superseded:
         logger.info("document %s: superseded", document_id)
     except ExtractionError as error:
@@ -104,8 +114,16 @@ def ingest(document_id: UUID) -> None:
             error="Found by words already. It waits for the embedding service, and goes on by itself.",
             run_seen_at=timezone.now(),
         )
+    except FileNotFoundError:
+        logger.exception("document %s: its original is gone", document_id)
+        _fail(document_id, run, "missing", "The stored original is gone. Replace the file, and tell the operators.")
+    except (OperationalError, InterfaceError) as error:
+        if _is_passing(error):
+            raise
+        _fail(document_id, run, "internal", OUR_FAULT)
+        raise
     except Exception:
-        _fail(document_id, run, "internal", "Something went wrong on our side. Retry; if it stays, tell the operators.")
+        _fail(document_id, run, "internal", OUR_FAULT)
         raise
 
 
@@ -113,6 +131,21 @@ def recipe_of(document: Document) -> str:
     """Hash of all that decides what the document's chunks are."""
     parts = [RECIPE, document.sha256, document.title, document.language]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _is_passing(error: OperationalError | InterfaceError) -> bool:
+    """Whether the database failed for reasons of its own: lost, full, overloaded, a deadlock."""
+    return (getattr(error.__cause__, "sqlstate", None) or "")[:2] != PROGRAM_LIMIT
+
+
+@transaction.atomic
+def _claim(document_id: UUID, run: UUID) -> Document:
+    """Take the document over, from whichever run holds it. Raises Superseded when it is archived or gone."""
+    document = _progress(document_id, run, claim=True, status=Status.EXTRACTING, progress=0, error="", error_reason="")
+    if document.recipe == recipe_of(document):
+        # Staged for a change that was taken back since: what is served is right.
+        document.chunks.filter(staged=True).delete()
+    return document
 
 
 def _progress(document_id: UUID, run: UUID, *, claim: bool = False, **changes: object) -> Document:
@@ -129,7 +162,7 @@ def _progress(document_id: UUID, run: UUID, *, claim: bool = False, **changes: o
 def _held(document_id: UUID, run: UUID | None) -> Document:
     """The document, locked until the transaction ends. Raises Superseded when `run` does not hold it any more."""
     held = Document.objects.select_for_update().filter(pk=document_id).exclude(status=Status.ARCHIVED)
-    document = held.first() if run is None else held.filter(run=run).first()
+    document: Document | None = held.first() if run is None else held.filter(run=run).first()
     if document is None:
         raise Superseded
     return document
@@ -139,13 +172,15 @@ def _held(document_id: UUID, run: UUID | None) -> Document:
 def _local_original(document: Document) -> Iterator[Path]:
     """The original as a local file, whatever the storage."""
     try:
-        yield Path(document.file.path)
+        path = Path(document.file.path)
     except NotImplementedError:
         with tempfile.NamedTemporaryFile() as copy, document.file.open("rb") as original:
             for block in original.chunks():
                 copy.write(block)
             copy.flush()
             yield Path(copy.name)
+    else:
+        yield path
 
 
 def _stage(document: Document, run: UUID) -> Document:
@@ -159,7 +194,7 @@ def _stage(document: Document, run: UUID) -> Document:
         document = _held(document.pk, run)
         beside = document.is_searchable
         document.mime_type, document.page_count = extraction.mime_type, extraction.pages[-1].number
-        document.title = document.title or extraction.title.strip()[:300] or Path(document.file_name).stem[:300]
+        document.title = document.title or clean_title(extraction.title) or Path(document.file_name).stem
         document.language = document.language or extraction.language
         document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
         if not beside:
@@ -179,15 +214,15 @@ def _stage(document: Document, run: UUID) -> Document:
     return document
 
 
-def _embed(document_id: UUID, run: UUID) -> None:
-    """Give every chunk of the newest version that lacks one its vector, batch by batch."""
+def _embed(document_id: UUID, run: UUID, title: str) -> None:
+    """Give every chunk of the newest version, made with this title, that lacks one its vector, batch by batch."""
     vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
     newest = _newest(document_id)
     total = newest.count()
     waiting = newest.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable").order_by("position")
-    document = _progress(document_id, run, status=Status.EMBEDDING)
+    _progress(document_id, run, status=Status.EMBEDDING)
     while batch := list(waiting[:EMBEDDING_BATCH]):
-        texts = [embedded_text(document.title, chunk.section_title, chunk.text) for chunk in batch]
+        texts = [embedded_text(title, chunk.section_title, chunk.text) for chunk in batch]
         for chunk, vector in zip(batch, client_from_settings().embed_passages(texts), strict=True):
             chunk.embedding = vector
             if vector is None:
@@ -204,10 +239,13 @@ def _newest(document_id: UUID) -> QuerySet[Chunk]:
     return chunks.filter(staged=chunks.filter(staged=True).exists())
 
 
-def _serve(document: Document, run: UUID, recipe: str) -> None:
-    """Swap the staged version in, if there is one, and set the document ready."""
+def _serve(document_id: UUID, run: UUID, recipe: str) -> None:
+    """Swap the staged version in, if there is one, and set the document ready.
+
+    Where a title or a language was edited after the chunks were made, the document goes back to the queue instead.
+    """
     with transaction.atomic():
-        document = _held(document.pk, run)
+        document = _held(document_id, run)
         if document.chunks.filter(staged=True).exists():
             document.chunks.filter(staged=False).delete()
             document.chunks.update(staged=False)
@@ -221,6 +259,7 @@ def _serve(document: Document, run: UUID, recipe: str) -> None:
             else ""
         )
         document.save()
+        metadata_changed(document)
 
 
 def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
@@ -250,8 +289,17 @@ def insert_ready(texts: Sequence[tuple[Document, str]]) -> None:
 
 
 def retry(document: Document) -> None:
-    """Ingest a document again from the start of the queue's line; nothing that it serves is lost meanwhile."""
-    _requeue(Document.objects.filter(pk=document.pk).exclude(status=Status.ARCHIVED))
+    """Queue a document to be ingested again; nothing that it serves is lost meanwhile.
+
+    Passages that the model refused are tried again too.
+    """
+    with transaction.atomic():
+        # The document's row is locked first and its chunks' after it, as everywhere.
+        _requeue(Document.objects.filter(pk=document.pk).exclude(status=Status.ARCHIVED))
+        refused = list(document.chunks.filter(metadata__has_key="unembeddable"))
+        for chunk in refused:
+            del chunk.metadata["unembeddable"]
+        Chunk.objects.bulk_update(refused, ["metadata"])
 
 
 def metadata_changed(document: Document) -> None:
@@ -267,6 +315,7 @@ def archive(document: Document) -> None:
     )
 
 
+@transaction.atomic
 def restore(document: Document) -> None:
     """Bring an archived document back: what it served is found again at once, and its state is checked anew."""
     archived = Document.objects.filter(pk=document.pk, status=Status.ARCHIVED)
@@ -275,6 +324,7 @@ def restore(document: Document) -> None:
     _requeue(archived)
 
 
+@transaction.atomic
 def reembed() -> int:
     """Drop all vectors and embed the corpus anew with the configured model; how many documents are queued for it.
 
@@ -292,7 +342,7 @@ def reconcile() -> int:
     """
     long_ago = timezone.now() - STALE_AFTER
     unfinished = Document.objects.filter(status__in=WORKING)
-    lost = Q(run_seen_at__lt=long_ago, status__in=[Status.EXTRACTING, Status.EMBEDDING])
+    lost = Q(run_seen_at__lt=long_ago, status__in=[Status.EXTRACTING, Status.EMBEDDING]) & ~Q(error_reason=UNAVAILABLE)
     if _queue_is_empty():
         lost |= Q(status=Status.QUEUED, updated_at__lt=timezone.now() - timedelta(minutes=1))
     if unfinished.filter(error_reason=UNAVAILABLE).exists() and _nodes_answer():
@@ -304,17 +354,23 @@ def _queue_is_empty() -> bool:
     """Whether no document waits in the broker; not known to be so when the broker is away."""
     try:
         with current_app.connection_for_read() as connection:
-            return connection.default_channel.queue_declare(queue="ingestion", passive=True).message_count == 0
-    except (OperationalError, ChannelError):
+            # Without this it would try for ever to connect.
+            connection.ensure_connection(max_retries=1, interval_start=0)
+            channel: Any = connection.default_channel
+            return bool(channel.queue_declare(queue="ingestion", passive=True).message_count == 0)
+    except ChannelError:
+        return True  # Redis keeps no empty list, so that a queue without messages is one that does not exist
+    except BrokerError:
         return False
 
 
 def _nodes_answer() -> bool:
+    """Whether documents can be embedded now: a node answers, and with the model that the corpus is embedded with."""
     try:
         client_from_settings().describe()
     except EmbeddingUnavailable:
         return False
-    return True
+    return not vectorspace.mismatch(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
 
 
 def _requeue(documents: QuerySet[Document]) -> int:
@@ -322,7 +378,8 @@ def _requeue(documents: QuerySet[Document]) -> int:
     with transaction.atomic():
         ids = list(documents.select_for_update().values_list("pk", flat=True))
         Document.objects.filter(pk__in=ids).update(
-            status=Status.QUEUED, error="", error_reason="", run=None, updated_at=timezone.now()
+            status=Status.QUEUED, progress=0, error="", error_reason="", run=None, updated_at=timezone.now()
         )
-        transaction.on_commit(lambda: [enqueue(document_id) for document_id in ids])
+        for document_id in ids:
+            transaction.on_commit(partial(enqueue, document_id), robust=True)
     return len(ids)

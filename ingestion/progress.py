@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from ingestion import statistics
 from ingestion.models import WORKING, Chunk, Document, Status
+from ingestion.pipeline import UNAVAILABLE
 
 POLL_SECONDS = 1.0
 PATIENCE = timedelta(minutes=3)
@@ -20,7 +21,7 @@ PATIENCE = timedelta(minutes=3)
 
 
 class NothingMoves(Exception):
-    """No document has made any progress for a while; the message says what to look at."""
+    """No document has made any progress for a while; the message says why, or what to look at."""
 
 
 def counts(documents: QuerySet[Document] | None = None) -> dict[str, int]:
@@ -40,7 +41,7 @@ def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool 
     """Wait until these documents are finished; returns their final counts by state.
 
     With `words_only`, until each is found by words, which is before its vectors are there. `say` gets a line whenever
-    something has moved. Raises NothingMoves when nothing has for PATIENCE.
+    one is finished. Raises NothingMoves when no document, of these or of others before them, has moved for PATIENCE.
     """
     documents = Document.objects.filter(pk__in=ids)
     open_ = Q(status__in=WORKING, is_searchable=False) if words_only else Q(status__in=WORKING)
@@ -48,7 +49,12 @@ def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool 
     while True:
         left = documents.filter(open_).count()
         done = len(ids) - left
-        state = (left, documents.order_by().aggregate(Sum("progress"))["progress__sum"])
+        running = Document.objects.filter(status__in=WORKING).order_by()
+        state = (
+            left,
+            documents.order_by().aggregate(Sum("progress"))["progress__sum"],
+            running.aggregate(Max("run_seen_at"))["run_seen_at__max"],
+        )
         if last is None or state[0] != last[0]:
             say(f"{done} of {len(ids)} documents {'found by words' if words_only else 'finished'}")
         if state != last:
@@ -57,11 +63,23 @@ def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool 
             statistics.refresh()
             return counts(documents)
         if timezone.now() - moved > PATIENCE:
-            raise NothingMoves(
-                "No document has moved for three minutes. Is a worker running? Look at: ./cloister status, "
-                "./cloister logs worker"
-            )
+            raise NothingMoves(_why_nothing_moves(documents))
         time.sleep(POLL_SECONDS)
+
+
+def _why_nothing_moves(documents: QuerySet[Document]) -> str:
+    """What whoever waits for these documents is told."""
+    waiting = documents.filter(status__in=WORKING, error_reason=UNAVAILABLE).count()
+    if waiting:
+        return (
+            f"{waiting} documents wait for the embedding service, which does not answer. They are found by words, and "
+            "go on by themselves when it is back. Look at: ./cloister status, ./cloister logs embedding"
+        )
+    minutes = PATIENCE.total_seconds() / 60
+    return (
+        f"No document has moved for {minutes:.0f} minutes. Is a worker running? Look at: ./cloister status, "
+        "./cloister logs worker"
+    )
 
 
 def failed(ids: Collection[UUID]) -> QuerySet[Document]:

@@ -15,16 +15,23 @@ from celery import current_app
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
-from django.db import transaction
+from django.db import connection, transaction
+from django.template.defaultfilters import filesizeformat
 from kombu.exceptions import OperationalError
 
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department, User
-from ingestion.models import Document, DocumentType, Status, Tag
+from ingestion.models import Document, DocumentType, Status, Tag, original_path
 
 logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 255
+MAX_TITLE = 300
+
+OF_THE_FILE = (
+    "file", "file_name", "file_size", "sha256", "status", "progress", "error", "error_reason", "run", "updated_at",
+)  # fmt: skip
+"""The fields that a new original changes."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,8 @@ class DocumentMetadata:
 class UploadRejected(Exception):
     """A file that is not taken in; the message tells the uploader why and what to do.
 
-    `reason` is one of empty, too_large, duplicate, clearance, department. `existing` is the document that a duplicate
-    is of; only documents that the uploader manages are ever compared, so that none betrays its existence.
+    `reason` is one of empty, too_large, duplicate, clearance, department, archived. `existing` is the document that a
+    duplicate is of; only documents that the uploader manages are ever compared, so that none betrays its existence.
     """
 
     def __init__(self, reason: str, message: str, *, existing: Document | None = None) -> None:
@@ -72,11 +79,9 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
     clearance = _permitted(viewer, metadata)
     file_name = clean_file_name(file_name)
     sha256, size = _fingerprint(file, file_name)
-    twin = Document.objects.manageable_by(viewer).filter(sha256=sha256).exclude(status=Status.ARCHIVED).first()
-    if twin:
-        raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
+    _refuse_twin(viewer, sha256, file_name)
     document = Document(
-        title=metadata.title.strip(),
+        title=clean_title(metadata.title),
         file_name=file_name,
         file_size=size,
         sha256=sha256,
@@ -94,6 +99,10 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
     )
 
     def save() -> None:
+        # Of two uploads of one file at the same moment the second waits here, and then sees the first.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [sha256])
+        _refuse_twin(viewer, sha256, file_name)
         document.save(force_insert=True)
         document.shared_with.set(metadata.shared_with)
         document.tags.set(metadata.tags)
@@ -105,17 +114,23 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
 def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Document:
     """Give a document a new original. What is served now stays until the new one is ready.
 
-    Raises UploadRejected when the file is empty, too large, or what the document already holds.
+    Raises UploadRejected when the file is empty, too large, or what the document already holds, and when the document
+    is archived.
     """
     file_name = clean_file_name(file_name)
     sha256, size = _fingerprint(file, file_name)
-    if sha256 == document.sha256:
-        raise UploadRejected(
-            "duplicate", f"“{file_name}” is the file that this document already has.", existing=document
-        )
-    document.file_name, document.file_size, document.sha256 = file_name, size, sha256
-    document.status, document.progress, document.error, document.error_reason = Status.QUEUED, 0, "", ""
-    _store(document, file, document.save)
+    _refuse_replacement(document, sha256, file_name)
+
+    def save() -> None:
+        _refuse_replacement(Document.objects.select_for_update().get(pk=document.pk), sha256, file_name)
+        document.file_name, document.file_size, document.sha256 = file_name, size, sha256
+        document.status, document.progress, document.error, document.error_reason = Status.QUEUED, 0, "", ""
+        # A run that still reads the old original finds out that it does not hold the document any more. The other
+        # fields may have changed since `document` was read, so they are left alone.
+        document.run = None
+        document.save(update_fields=OF_THE_FILE)
+
+    _store(document, file, save)
     return document
 
 
@@ -128,11 +143,19 @@ def enqueue(document_id: UUID) -> None:
 
 
 def clean_file_name(name: str) -> str:
-    """The last part of a path, without control characters, NFC, at most 255 characters, its ending kept."""
+    """The last part of a path, without control and direction marks, NFC, at most 255 characters, its ending kept."""
     name = unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).name)
-    name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip() or "unnamed"
+    name = "".join(char for char in " ".join(name.split()) if unicodedata.category(char)[0] != "C").strip()
+    if not name.strip("."):
+        return "unnamed"
     ending = PurePosixPath(name).suffix[:20]
     return name if len(name) <= MAX_FILE_NAME else name[: MAX_FILE_NAME - len(ending)] + ending
+
+
+def clean_title(title: str) -> str:
+    """A title on one line, without what no database or page takes, at most 300 characters."""
+    printable = (char for char in " ".join(title.split()) if unicodedata.category(char) not in ("Cc", "Cs"))
+    return "".join(printable)[:MAX_TITLE].strip()
 
 
 def _permitted(viewer: Viewer, metadata: DocumentMetadata) -> int:
@@ -159,21 +182,43 @@ def _fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
         digest.update(block)
         size += len(block)
         if size > settings.MAX_UPLOAD_BYTES:
-            limit = settings.MAX_UPLOAD_BYTES // (1024 * 1024)
-            raise UploadRejected("too_large", f"“{file_name}” is larger than {limit} MB. Split it, or make it smaller.")
+            limit = filesizeformat(settings.MAX_UPLOAD_BYTES)
+            raise UploadRejected("too_large", f"“{file_name}” is larger than {limit}. Split it, or make it smaller.")
     if not size:
         raise UploadRejected("empty", f"“{file_name}” is empty. Check the file and upload it again.")
     file.seek(0)
     return digest.hexdigest(), size
 
 
+def _refuse_twin(viewer: Viewer, sha256: str, file_name: str) -> None:
+    """Raise UploadRejected where a document that the viewer manages holds this very file."""
+    twin = Document.objects.manageable_by(viewer).filter(sha256=sha256).exclude(status=Status.ARCHIVED).first()
+    if twin:
+        raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
+
+
+def _refuse_replacement(document: Document, sha256: str, file_name: str) -> None:
+    """Raise UploadRejected where this document cannot take this file."""
+    if document.status == Status.ARCHIVED:
+        raise UploadRejected("archived", "This document is archived. Restore it before you replace its file.")
+    if sha256 == document.sha256:
+        raise UploadRejected(
+            "duplicate", f"“{file_name}” is the file that this document already has.", existing=document
+        )
+
+
 def _store(document: Document, file: File[bytes], save: Callable[[], None]) -> None:
-    """Write the original, then the row; when the row cannot be written the original goes again."""
-    document.file.save(document.file_name, file, save=False)
+    """Write the original, then the row; when either cannot be written the original goes again."""
+    storage, before = document.file.storage, document.file.name
+    name = original_path(document, document.file_name)
     try:
+        name = storage.save(name, file)
+        document.file = name
         with transaction.atomic():
             save()
-            transaction.on_commit(lambda: enqueue(document.pk))
     except BaseException:
-        document.file.storage.delete(document.file.name)
+        document.file = before
+        storage.delete(name)
         raise
+    # Outside of the `try`: from here on the row is written, and whatever the queue does its original stays.
+    transaction.on_commit(lambda: enqueue(document.pk), robust=True)

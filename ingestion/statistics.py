@@ -7,11 +7,13 @@ documents would betray them. It is made anew when something has changed, and is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Count, Max
+from django.db.models import BigIntegerField, Count, F, Func, Sum, TextField, Value
+from django.db.models.functions import Cast, Concat
 
 from accounts.clearance import PUBLIC_VIEWER
 from ingestion.models import Chunk, Document, LanguageCentre, Term, VectorSpace
@@ -37,17 +39,24 @@ def refresh() -> bool:
 
 
 def _changed() -> bool:
-    """Whether any document was touched since the last count; notes that it is counted now."""
-    newest = Document.objects.aggregate(at=Max("updated_at"), count=Count("pk"))
-    state = f"{newest['at']} {newest['count']}"
+    """Whether the public documents are others than at the last count, or were touched; notes that they are counted.
+
+    The sum of a hash of each tells it, not the newest date: of two that are written at once the older date may be
+    committed last, and a document that is deleted, reclassified or out of date leaves no date at all.
+    """
+    touched = Concat(Cast("pk", TextField()), Cast("updated_at", TextField()), output_field=TextField())
+    hashed = Func(touched, Value(0), function="hashtextextended", output_field=BigIntegerField())
+    public = Document.objects.visible_to(PUBLIC_VIEWER).order_by()
+    found = public.annotate(hashed=hashed).aggregate(sum=Cast(Sum(F("hashed")), TextField()), count=Count("pk"))
+    state = f"{found['count']} {found['sum']}"
     return bool(VectorSpace.objects.exclude(counted=state).update(counted=state))
 
 
-def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[object]) -> None:
+def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> None:
     """One centre for each language and one for all, the small ones drawn towards the latter."""
     cursor.execute(
         f"SELECT language, avg(embedding)::real[], count(*) FROM ingestion_chunk "  # noqa: S608  (a queryset's own SQL)
-        f"WHERE id IN ({public}) AND embedding IS NOT NULL GROUP BY language",
+        f"WHERE id IN ({public}) AND embedding IS NOT NULL GROUP BY language ORDER BY language",
         params,
     )
     means = {language: (np.array(mean), count) for language, mean, count in cursor.fetchall()}
@@ -64,14 +73,17 @@ def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[object])
     LanguageCentre.objects.bulk_create(centres)
 
 
-def _count_terms(cursor: CursorWrapper, public: str, params: Sequence[object]) -> None:
+def _count_terms(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> None:
     """The rarity of every word that stands in at least two public chunks; a word that is not here is rarer still."""
-    chunks = connection.ops.compose_sql(f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})", params)  # noqa: S608
+    chunks = connection.ops.compose_sql(  # type: ignore[attr-defined]
+        f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})",  # noqa: S608
+        params,
+    )
     Term.objects.all().delete()
     cursor.execute(
-        "INSERT INTO ingestion_term (word, idf) "
+        "INSERT INTO ingestion_term (word, idf) "  # noqa: S608  (a queryset's own SQL)
         "SELECT word, ln(1 + (total.n - ndoc + 0.5) / (ndoc + 0.5)) "
         "FROM ts_stat(%s), (SELECT count(*) AS n FROM ingestion_chunk "
-        f"WHERE id IN ({public})) AS total WHERE ndoc > 1",  # noqa: S608
+        f"WHERE id IN ({public})) AS total WHERE ndoc > 1",
         [chunks, *params],
     )

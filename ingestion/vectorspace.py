@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from ingestion.embeddings import EmbeddingUnavailable
@@ -42,6 +43,21 @@ def mismatch(model: str, dimensions: int) -> str:
     return ""
 
 
+def require_at_start() -> None:
+    """End this process, saying what to do, when the stored vectors are not of the configured model.
+
+    For processes that serve or work, before they fork: no connection is left open. A database that is away ends
+    nothing, because searches and tasks come back with it.
+    """
+    try:
+        problem = mismatch(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    finally:
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+    if problem:
+        raise SystemExit(f"Cloister cannot start. {problem}")
+
+
 def require(model: str, dimensions: int) -> None:
     """Make sure that vectors of this model may be stored; the first ones of an empty corpus settle it.
 
@@ -55,12 +71,14 @@ def require(model: str, dimensions: int) -> None:
 @transaction.atomic
 def reset(model: str, dimensions: int) -> None:
     """Drop every vector and make room for those of another model. The corpus stays searchable by words meanwhile."""
+    # First, so that it waits for a count of statistics that is going on, and does not meet it half-way.
+    VectorSpace.objects.update_or_create(pk=1, defaults={"model": model, "dimensions": dimensions, "counted": ""})
     table = connection.ops.quote_name(Chunk._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX IF EXISTS chunk_embedding_hnsw")
-        cursor.execute(
-            f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL"
-        )
+        cursor.execute(f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL")
+        # A new type brings its own way of storage; why PLAIN: see ingestion/migrations/0002.
+        cursor.execute(f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN")
         cursor.execute(f"UPDATE {table} SET metadata = metadata - 'unembeddable' WHERE metadata ? 'unembeddable'")  # noqa: S608
         cursor.execute("DELETE FROM ingestion_languagecentre")
         cursor.execute(f"ALTER TABLE ingestion_languagecentre ALTER COLUMN vector TYPE vector({int(dimensions)})")
@@ -68,4 +86,3 @@ def reset(model: str, dimensions: int) -> None:
             f"CREATE INDEX chunk_embedding_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "
             "WITH (m = 16, ef_construction = 64)"
         )
-    VectorSpace.objects.update_or_create(pk=1, defaults={"model": model, "dimensions": dimensions})

@@ -7,3 +7,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 application = get_wsgi_application()
+
+from ingestion.vectorspace import require_at_start  # noqa: E402  (models can be imported from here on)
+
+require_at_start()

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             user.full_clean(exclude=["password"])
             validate_password(password, user)
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from None
+            raise CommandError(f"Nobody was created. {' '.join(error.messages)}") from None
         user.set_password(password)
         with transaction.atomic():
             user.save()

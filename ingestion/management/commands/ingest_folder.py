@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from accounts.clearance import OPERATOR, Audience, Clearance
 from ingestion import folder, progress
@@ -40,7 +41,8 @@ class Command(BaseCommand):
             files = self._files(path, catalogue, options)
         except (folder.InvalidManifest, ValueError) as error:
             raise CommandError(str(error)) from None
-        catalogue.save()
+        with transaction.atomic():
+            catalogue.save()
         report = folder.FolderReport()
         for report in folder.ingest_folder(files, viewer=OPERATOR):
             done = len(report.registered) + len(report.known) + len(report.rejected)

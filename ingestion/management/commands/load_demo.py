@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from argparse import ArgumentParser
 from dataclasses import replace
@@ -15,7 +16,7 @@ from django.db import transaction
 from accounts.clearance import LIBRARIANS, OPERATOR
 from accounts.models import Campus, Department, User
 from ingestion import folder, progress
-from ingestion.models import DocumentType, Tag
+from ingestion.models import Document, DocumentType, Status, Tag
 
 DEMO = settings.BASE_DIR / "deploy" / "demo"
 
@@ -36,7 +37,12 @@ class Command(BaseCommand):
         corpus = DEMO / "corpus"
         files = folder.read_manifest(corpus, corpus / "manifest.csv", folder.Catalogue())
         details = json.loads((DEMO / "details.json").read_text(encoding="utf-8"))
-        files = [self._detailed(file, details[file.name]) for file in files]
+        archived = set(Document.objects.filter(status=Status.ARCHIVED).values_list("sha256", flat=True))
+        files = [
+            self._detailed(file, details[file.name])
+            for file in files
+            if hashlib.sha256(file.path.read_bytes()).hexdigest() not in archived
+        ]
         *_, report = [folder.FolderReport(), *folder.ingest_folder(files, viewer=OPERATOR)]
         for name, reason in report.rejected.items():
             self.stderr.write(f"refused: {name}: {reason}")
