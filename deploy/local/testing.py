@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
@@ -15,18 +13,14 @@ from deploy.local.install import Installation
 from deploy.local.lock import take_lock
 from deploy.local.orphans import stop_orphans
 from deploy.local.portal import portal_environment
-from deploy.local.process import MARKER, kill_all, marked
 from deploy.local.stack import (
     given_by_environment,
     make_stack,
     require_machine,
     require_reachable,
 )
-from deploy.local.supervisor import Supervisor
+from deploy.local.temporary import running_parts, run_beside
 
-READY_SECONDS = 120.0
-# pytest gets this long to finish after Ctrl-C.
-INTERRUPT_SECONDS = 30.0
 # The address that Django's test client uses.
 TEST_HOST = "testserver"
 
@@ -59,57 +53,19 @@ def run_tests(home: Home, arguments: list[str]) -> int:
         environment["ALLOWED_HOSTS"] += f",{TEST_HOST}"
         if chromium:
             environment["CLOISTER_CHROMIUM"] = chromium
-        supervisor = Supervisor(own, Console(own.log("cloister")))
-        with supervisor.signals():
-            try:
-                console.say("Starting what the tests need…")
-                for service in stack.services():
-                    supervisor.start(service)
-                if stack.postgres:
-                    stack.postgres.initialise()
-                    supervisor.start(stack.postgres.service())
-                    supervisor.wait_ready("postgres", seconds=READY_SECONDS)
-                    stack.postgres.ensure_database()
-                supervisor.wait_ready(*(service.name for service in stack.services()), seconds=READY_SECONDS)
-                exit_status = _pytest(supervisor, installation, environment, own, arguments)
-            except StopRequested:
-                exit_status = 130
-            finally:
-                supervisor.stop()
+        console.say("Starting what the tests need…")
+        pytest = [str(installation.python), "-m", "pytest", *arguments]
+        try:
+            with running_parts(own, stack) as supervisor:
+                exit_status = run_beside(supervisor, pytest, environment, f"{own.path}#pytest")
+        except StopRequested:
+            exit_status = 130
         if exit_status != 0:
             _keep_logs(home, own)
         return exit_status
     finally:
         lock.release()
         shutil.rmtree(own.path, ignore_errors=True)
-
-
-def _pytest(
-    supervisor: Supervisor, installation: Installation, environment: dict[str, str], own: Home, arguments: list[str]
-) -> int:
-    """Run pytest in the foreground, the parts supervised meanwhile. Returns its exit status."""
-    marker = f"{own.path}#pytest"
-    # In our own process group and on our own terminal, so that Ctrl-C and a debugger work.
-    process = subprocess.Popen(
-        [str(installation.python), "-m", "pytest", *arguments], env={**environment, MARKER: marker}, cwd=ROOT
-    )
-    supervisor.spare(process.pid)
-    try:
-        while process.poll() is None:
-            supervisor.tick()
-    except StopRequested:
-        if supervisor.stop_signal != signal.SIGINT:
-            # After Ctrl-C pytest has the signal from the terminal already, and a second one would cut its clean-up.
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(INTERRUPT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        raise
-    finally:
-        kill_all(lambda: marked(marker))
-    return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def _sweep(home: Home) -> None:
