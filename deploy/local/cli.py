@@ -117,7 +117,7 @@ def _manage(home: Home, arguments: list[str]) -> int:
         return _manage_stopped(home, arguments)
     environment = _instance_environment(home)
     python, *rest = manage_command(Installation().python, *arguments)
-    os.execve(python, [python, *rest], environment)  # noqa: S606 (no shell is wanted)
+    return os.execve(python, [python, *rest], environment)  # noqa: S606 (no shell is wanted)
 
 
 def _manage_stopped(home: Home, arguments: list[str]) -> int:

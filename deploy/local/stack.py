@@ -29,12 +29,14 @@ FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV
 
 @dataclass(frozen=True)
 class Given:
-    """The addresses that the environment gives; an empty one means: use the embedded part."""
+    """The addresses that the environment gives, and the model there; an empty address means: use the embedded part."""
 
     database_url: str
     redis_url: str
     broker_url: str
     ollama_urls: str
+    embedding_model: str = ""
+    embedding_dimensions: str = ""
 
     @property
     def embedded(self) -> list[str]:
@@ -52,6 +54,8 @@ def given_by_environment(environment: Mapping[str, str] = os.environ) -> Given:
         redis_url=redis_url,
         broker_url=broker_url or (_next_database(redis_url) if redis_url else ""),
         ollama_urls=environment.get("OLLAMA_URLS", "").strip(),
+        embedding_model=environment.get("EMBEDDING_MODEL", "").strip(),
+        embedding_dimensions=environment.get("EMBEDDING_DIMENSIONS", "").strip(),
     )
 
 
@@ -117,13 +121,21 @@ class Stack:
             "PROMETHEUS_MULTIPROC_DIR": str(home.metrics),
             "DJANGO_SETTINGS_MODULE": "portal.settings",
             "PYTHONUNBUFFERED": "1",
-            **(EMBEDDED_MODEL if self.embedding else {}),
+            **(EMBEDDED_MODEL if self.embedding else self._given_model()),
             **NUMERICAL_THREADS,
         }
         if is_loopback(address):
             # Plain HTTP that never leaves this machine: a cookie marked Secure would not come back.
             environment.setdefault("INSECURE_COOKIES", "1")
         return environment
+
+    def _given_model(self) -> dict[str, str]:
+        """The model on the given nodes, as far as it is named; the settings know the usual one."""
+        named = {
+            "EMBEDDING_MODEL": self.given.embedding_model,
+            "EMBEDDING_DIMENSIONS": self.given.embedding_dimensions,
+        }
+        return {name: value for name, value in named.items() if value}
 
 
 def is_loopback(address: str) -> bool:

@@ -8,7 +8,7 @@ import shutil
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
 from deploy.local.errors import LauncherError, StopRequested
-from deploy.local.home import ROOT, Home
+from deploy.local.home import Home
 from deploy.local.install import Installation
 from deploy.local.lock import take_lock
 from deploy.local.orphans import stop_orphans
@@ -19,7 +19,7 @@ from deploy.local.stack import (
     require_machine,
     require_reachable,
 )
-from deploy.local.temporary import running_parts, run_beside
+from deploy.local.temporary import run_beside, running_parts
 
 # The address that Django's test client uses.
 TEST_HOST = "testserver"
