@@ -11,6 +11,14 @@ from rest_framework.views import APIView
 from accounts.clearance import viewer_for
 
 
+class Refused(PermissionDenied):
+    """403 that names what would be required and what the person has."""
+
+    def __init__(self, detail: str, *, required: object, current: object) -> None:
+        super().__init__(detail)
+        self.members = {"required": required, "current": current}
+
+
 class MaySearch(BasePermission):
     """Everybody where searching is public, else whoever is signed in."""
 
@@ -26,10 +34,6 @@ class ReadOrCurate(MaySearch):
             return super().has_permission(request, view)
         if not request.user.is_authenticated or viewer_for(request.user).curates:
             return request.user.is_authenticated
-        raise PermissionDenied(
-            {
-                "detail": "Only librarians and administrators change documents.",
-                "required": "librarian",
-                "current": request.user.role,
-            }
+        raise Refused(
+            "Only librarians and administrators change documents.", required="librarian", current=request.user.role
         )

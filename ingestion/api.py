@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
-from accounts.permissions import MaySearch, ReadOrCurate
+from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
 from ingestion.models import Chunk, Document, DocumentType, Status, Tag
 
@@ -34,21 +34,27 @@ EDITABLE = (
 )  # fmt: skip
 
 
+class NamedField(serializers.SlugRelatedField[Any]):
+    """Something of the vocabulary, by its name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The row of this name. A NUL, which no name has, would be an error of the database."""
+        if "\0" in str(data):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class DocumentSerializer(serializers.ModelSerializer[Document]):
     """A document as the contract writes it (DESIGN, section 5)."""
 
     title = serializers.CharField(max_length=300, required=False, allow_blank=True)
-    department = serializers.SlugRelatedField(slug_field="name", queryset=Department.objects.all())
-    campus = serializers.SlugRelatedField(
-        slug_field="name", queryset=Campus.objects.all(), allow_null=True, required=False
-    )
-    doc_type = serializers.SlugRelatedField(slug_field="slug", queryset=DocumentType.objects.all())
+    department = NamedField(slug_field="name", queryset=Department.objects.all())
+    campus = NamedField(slug_field="name", queryset=Campus.objects.all(), allow_null=True, required=False)
+    doc_type = NamedField(slug_field="slug", queryset=DocumentType.objects.all())
     clearance = serializers.IntegerField(min_value=1, max_value=4, required=False)
     audience = serializers.ChoiceField(choices=Audience.choices, required=False)
-    shared_with = serializers.SlugRelatedField(
-        slug_field="name", queryset=Department.objects.all(), many=True, required=False
-    )
-    tags = serializers.SlugRelatedField(slug_field="name", queryset=Tag.objects.all(), many=True, required=False)
+    shared_with = NamedField(slug_field="name", queryset=Department.objects.all(), many=True, required=False)
+    tags = NamedField(slug_field="name", queryset=Tag.objects.all(), many=True, required=False)
     url = serializers.URLField(source="get_absolute_url", read_only=True)
 
     class Meta:
@@ -69,9 +75,7 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         """Nobody sets a clearance above their own."""
         own = self.viewer.effective_clearance
         if clearance > own:
-            raise exceptions.PermissionDenied(
-                {"detail": "This clearance is above your own.", "required": clearance, "current": own}
-            )
+            raise Refused("This clearance is above your own.", required=clearance, current=own)
         return clearance
 
     def validate_department(self, department: Department) -> Department:
@@ -144,7 +148,7 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
             )
         except pipeline.UploadRejected as error:
             if error.existing:
-                raise Conflict({"detail": str(error), "existing": str(error.existing.pk)}) from None
+                raise Conflict(str(error), existing=str(error.existing.pk)) from None
             if error.reason == "too_large":
                 raise TooLarge(str(error)) from None
             raise serializers.ValidationError({"file": [str(error)]}) from None
@@ -159,6 +163,10 @@ class Conflict(exceptions.APIException):
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
+
+    def __init__(self, detail: str, **members: str) -> None:
+        super().__init__(detail)
+        self.members = members
 
 
 class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
@@ -186,6 +194,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
             for name, values in several.items():
                 getattr(document, name).set(values)
             pipeline.metadata_changed(document)
+        document.refresh_from_db()
 
     def perform_destroy(self, instance: Document) -> None:
         """Archive: it leaves every search at once, and can be restored."""

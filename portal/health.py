@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
@@ -40,13 +40,29 @@ class Component:
 def _database() -> dict[str, Any]:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT '[1,0]'::halfvec <=> '[0,1]'::halfvec, (SELECT count(*) FROM django_migrations)")
-            distance, migrations = cursor.fetchone()
+            # Fails where pgvector is missing or migrations have not run: such a database answers no search.
+            cursor.execute(
+                "SELECT '[1,0]'::halfvec <=> '[0,1]'::halfvec, EXISTS (SELECT FROM ingestion_chunk),"
+                " EXISTS (SELECT FROM search_searchevent), (SELECT count(*) FROM django_migrations)"
+            )
+            distance, *_, migrations = cursor.fetchone()
         if distance != 1:
             raise RuntimeError("the vector operation answered wrongly")
         return {"migrations": migrations}
     finally:
         connection.close()
+
+
+def _replicas() -> dict[str, Any]:
+    """Every read replica that is configured; all is well where there is none."""
+    aliases = sorted(set(connections) - {DEFAULT_DB_ALIAS})
+    for alias in aliases:
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT 1")
+        finally:
+            connections[alias].close()
+    return {"configured": len(aliases)}
 
 
 def _embedding() -> dict[str, Any]:
@@ -63,10 +79,11 @@ def _cache() -> dict[str, Any]:
 
 
 def _workers() -> dict[str, Any]:
-    answers = celery_app.control.ping(timeout=1.0)
+    # The first answer will do: without a limit it would wait for more until the time is over.
+    answers = celery_app.control.ping(timeout=1.0, limit=1)
     if not answers:
         raise RuntimeError("no worker answers; documents wait in the queue")
-    return {"workers": len(answers)}
+    return {"answering": [name for answer in answers for name in answer]}
 
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -74,6 +91,7 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "embedding_service": _embedding,
     "cache": _cache,
     "workers": _workers,
+    "replicas": _replicas,
 }
 
 
@@ -121,8 +139,11 @@ def is_operator(request: HttpRequest) -> bool:
     if any(address in ip_network(network) for network in settings.OPERATOR_NETWORKS):
         # A proxy on this machine speaks for others; its own checks carry no forwarding header.
         return "X-Forwarded-For" not in request.headers
-    user = request.user
-    return user.is_authenticated and user.role == Role.ADMIN
+    try:
+        user = request.user
+        return user.is_authenticated and user.role == Role.ADMIN
+    except (OperationalError, InterfaceError):
+        return False  # without the database nobody is known; the operators' networks are
 
 
 def health(request: HttpRequest) -> JsonResponse:

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
-from django.db import connection
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from kombu.exceptions import OperationalError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ingestion.models import Document
-from portal.celery import app as celery_app
 from portal.health import is_operator
 from portal.problems import not_found
 
-QUEUES = ("ingestion", "maintenance")
+logger = logging.getLogger(__name__)
+
+BROKER_TIMEOUT_SECONDS = 0.5
+"""A scrape must not wait for a broker that is away."""
 
 
 class StateCollector:
     """What is read from the database and the broker at the moment of the scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Connections, queue sizes, and documents by state; a part that is away is left out."""
+        """Connections, queue sizes, and documents by state; a part that is away is left out, and logged."""
+        try:
+            yield from self._database()
+        except DatabaseError as error:
+            logger.warning("metrics without the database: %s", error)
+        try:
+            yield self._queue()
+        except redis.RedisError as error:
+            logger.warning("metrics without the broker: %s", error)
+
+    @staticmethod
+    def _database() -> Iterator[Metric]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
             yield GaugeMetricFamily("db_connections_active", "Connections to the database.", value=cursor.fetchone()[0])
@@ -33,12 +48,16 @@ class StateCollector:
         for status, count in Document.objects.order_by().values_list("status").annotate(count=Count("pk")):
             documents.add_metric([status], count)
         yield documents
-        try:
-            with celery_app.connection_for_read() as broker:
-                sizes = {queue: broker.default_channel.client.llen(queue) for queue in QUEUES}
-        except OperationalError:
-            return
-        yield GaugeMetricFamily("embedding_queue_size", "Documents that wait for a worker.", value=sizes["ingestion"])
+
+    @staticmethod
+    def _queue() -> Metric:
+        with redis.Redis.from_url(
+            settings.CELERY_BROKER_URL,
+            socket_connect_timeout=BROKER_TIMEOUT_SECONDS,
+            socket_timeout=BROKER_TIMEOUT_SECONDS,
+        ) as broker:
+            waiting = broker.llen("ingestion")
+        return GaugeMetricFamily("embedding_queue_size", "Documents that wait for a worker.", value=waiting)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse, JsonResponse
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
+
+from accounts.parsing import TooLarge
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -52,16 +56,20 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
+    elif isinstance(exc, RequestDataTooBig):
+        exc = TooLarge("The form is too large.")
+    elif isinstance(exc, SuspiciousOperation):
+        exc = exceptions.ParseError("The request is malformed.")
     response = drf_exception_handler(exc, context)
     if response is None or not isinstance(exc, exceptions.APIException):
         return response
-    members: dict[str, Any] = {}
+    members: dict[str, Any] = dict(getattr(exc, "members", {}))
     if isinstance(exc, exceptions.ValidationError):
         members["errors"] = _field_errors(exc.detail)
         detail = "; ".join(f"{name}: {' '.join(errors)}" for name, errors in members["errors"].items())
     elif isinstance(exc.detail, dict):
-        # Our own refusals name what was required and what the person has; a token's name its fault.
-        members = {name: value for name, value in exc.detail.items() if name in ("required", "current", "code")}
+        # A token's fault has a code that clients act on: a token that is out of date is renewed.
+        members |= {"code": str(exc.detail["code"])} if "code" in exc.detail else {}
         detail = str(exc.detail.get("detail", exc.default_detail))
     else:
         detail = str(exc.detail)
@@ -70,19 +78,22 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     return response
 
 
-def not_found(request: Any, exception: Exception | None = None) -> HttpResponse:
-    """404 of unknown paths: a problem below /api/, a page elsewhere. Says nothing about why."""
-    from django.shortcuts import render
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400 of requests that no view ever saw, such as those for another host."""
+    if request.path.startswith("/api/"):
+        return problem_response(400, "The request is malformed.")
+    return defaults.bad_request(request, exception)
 
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 of unknown paths: a problem below /api/, a page elsewhere. Says nothing about why."""
     if request.path.startswith("/api/"):
         return problem_response(404, "Not found.")
     return render(request, "404.html", status=404)
 
 
-def server_error(request: Any) -> HttpResponse:
+def server_error(request: HttpRequest) -> HttpResponse:
     """500: a problem below /api/, a page elsewhere."""
-    from django.shortcuts import render
-
     if request.path.startswith("/api/"):
         return problem_response(500, "Something went wrong on our side. The request id helps to find it.")
     return render(request, "500.html", status=500)

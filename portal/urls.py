@@ -1,5 +1,6 @@
 """Every address of the portal (DESIGN, section 5)."""
 
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
@@ -7,16 +8,24 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from accounts.api import MeView
+from accounts.parsing import BoundedJSONParser
 from portal import health, metrics
 
+# Swagger UI's page has one inline style sheet of its own; it is let through by its hash, on that page alone.
+SWAGGER_STYLE = "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"
+
 api = [
-    path("token/", TokenObtainPairView.as_view()),
-    path("token/refresh/", TokenRefreshView.as_view()),
+    path("token/", TokenObtainPairView.as_view(parser_classes=[BoundedJSONParser])),
+    path("token/refresh/", TokenRefreshView.as_view(parser_classes=[BoundedJSONParser])),
     path("me/", MeView.as_view()),
     path("", include("search.api_urls")),
     path("", include("ingestion.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
+    path(
+        "docs/",
+        csp_update({"style-src": [SWAGGER_STYLE]})(SpectacularSwaggerSplitView.as_view()),
+        name="api-docs",
+    ),
 ]
 
 urlpatterns = [
@@ -31,5 +40,6 @@ urlpatterns = [
     path("metrics", metrics.metrics),
 ]
 
+handler400 = "portal.problems.bad_request"
 handler404 = "portal.problems.not_found"
 handler500 = "portal.problems.server_error"

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.clearance import viewer_for
+from accounts.parsing import BoundedJSONParser
 from accounts.permissions import MaySearch
 from ingestion.models import Document
 from search import service
@@ -176,6 +177,7 @@ class SearchView(APIView):
     """Search what the person may see."""
 
     permission_classes = [MaySearch]
+    parser_classes = [BoundedJSONParser]
 
     @extend_schema(parameters=QUERY_PARAMETERS, responses=SearchPageSerializer)
     def get(self, request: Request) -> Response:
@@ -250,6 +252,7 @@ class FeedbackView(APIView):
     """What people say of their hits."""
 
     permission_classes = [MaySearch]
+    parser_classes = [BoundedJSONParser]
 
     @extend_schema(request=FeedbackSerializer, responses={204: None})
     def post(self, request: Request) -> Response:

@@ -98,14 +98,19 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+_INVISIBLE = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+"""Zero-width and direction marks: nobody types them, and shown again they could turn a page's text around. The joiners
+(U+200C, U+200D) stay: Persian, the Indic scripts and emoji need them."""
+
+
 def normalise(text: str) -> str:
-    """NFKC, control characters and lone surrogates out, white space folded.
+    """NFKC; control, private and direction characters and lone surrogates out; white space folded.
 
     Ordinary words such as DROP stay: safety comes from bound parameters and escaped output.
     """
-    text = unicodedata.normalize("NFKC", text)
-    kept = (" " if char.isspace() else char for char in text)
-    return " ".join("".join(char for char in kept if unicodedata.category(char) not in ("Cc", "Cs", "Co")).split())
+    kept = (" " if char.isspace() else char for char in unicodedata.normalize("NFKC", text))
+    shown = (char for char in kept if char not in _INVISIBLE and unicodedata.category(char) not in ("Cc", "Cs", "Co"))
+    return " ".join("".join(shown).split())
 
 
 class QueryField(forms.CharField):
@@ -143,6 +148,15 @@ class ValuesField(forms.Field):
         return tuple(dict.fromkeys(cleaned for one in values if (cleaned := normalise(one)[:200])))
 
 
+class DayField(forms.DateField):
+    """A date as text; anything else that JSON can hold is a mistake."""
+
+    def to_python(self, value: Any) -> date | None:
+        if value is not None and not isinstance(value, str):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
 class SearchForm(forms.Form):
     """Validates a search, whichever way it came."""
 
@@ -153,7 +167,7 @@ class SearchForm(forms.Form):
     language = ValuesField(required=False)
     tag = ValuesField(required=False)
     min_priority = forms.IntegerField(required=False, min_value=1, max_value=5)
-    reviewed_after = forms.DateField(
+    reviewed_after = DayField(
         required=False, input_formats=["%Y-%m-%d"], error_messages={"invalid": "Give a date as YYYY-MM-DD."}
     )
     mode = forms.ChoiceField(
@@ -209,7 +223,9 @@ def parse_body(body: Any) -> SearchQuery:
     """The query of a JSON body `{query, filters{}, mode, page, page_size}`. Raises InvalidQuery."""
     if not isinstance(body, dict):
         raise InvalidQuery({"non_field_errors": ["Send a JSON object with at least a query."]})
-    filters = body.get("filters") or {}
+    filters = body.get("filters")
+    if filters is None:
+        filters = {}
     if not isinstance(filters, dict):
         raise InvalidQuery({"filters": ["This must be an object."]})
     unknown = sorted(set(body) - {"query", "q", "filters", "mode", "page", "page_size"})
@@ -218,7 +234,14 @@ def parse_body(body: Any) -> SearchQuery:
         raise InvalidQuery({name[:100]: ["Unknown field."] for name in unknown})
     flat = {"q": body.get("query", body.get("q")), **filters}
     flat |= {name: body.get(name) for name in ("mode", "page", "page_size")}
+    if several := [name for name, value in flat.items() if name not in REPEATABLE and isinstance(value, list | dict)]:
+        raise InvalidQuery({_in_body(name): ["Give one value."] for name in several})
     try:
         return parse_query(flat)
     except InvalidQuery as error:
-        raise InvalidQuery({"query" if name == "q" else name: found for name, found in error.errors.items()}) from None
+        raise InvalidQuery({_in_body(name): found for name, found in error.errors.items()}) from None
+
+
+def _in_body(name: str) -> str:
+    """Where a JSON body has what the query string calls so."""
+    return "query" if name == "q" else f"filters.{name}" if name in FILTERS else name

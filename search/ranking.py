@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-LEXICAL_WEIGHT = 0.08
+LEXICAL_WEIGHT = 0.07
 """What a perfect match of all words adds to a cosine similarity. Equal weights drag cross-language searches down to
-same-script noise (DESIGN, section 3: MRR@10 of XQuAD de->en 0.896 by meaning alone, 0.654 with equal rank fusion, 0.875
-with 0.05). Chosen on the judged sets; see docs/benchmarks.md."""
+same-script noise (DESIGN, section 3: MRR@10 of XQuAD de->en 0.896 by meaning alone, 0.654 with equal rank fusion).
+Chosen on the judged sets (docs/benchmarks.md): from 0.05 to 0.1 the measures hardly differ."""
 
-RANK_SHARE = 0.3
-"""How much of the words' weight follows where and how often they stand, the rest being which of them do."""
+WORDS_ALONE_WEIGHT = 0.25
+"""The same where there is no similarity to add to: enough that the boosts stay small beside it."""
+
+RANK_SHARE = 0.6
+"""How much of the words' weight follows where and how often they stand, the rest being which of them do. More is better
+across languages, less with long queries (docs/benchmarks.md)."""
 
 CAMPUS_BOOST = 0.01
 DEPARTMENT_BOOST = 0.01
@@ -63,7 +67,8 @@ class RankedDocument:
 def combined_score(candidate: Candidate, preference: Preference) -> float:
     """similarity - language bias + weight x words + boosts: the formula behind every order."""
     words = candidate.coverage * (1 - RANK_SHARE + RANK_SHARE * candidate.word_rank)
-    score = candidate.similarity - candidate.language_bias + LEXICAL_WEIGHT * words
+    weight = LEXICAL_WEIGHT if candidate.similarity else WORDS_ALONE_WEIGHT
+    score = candidate.similarity - candidate.language_bias + weight * words
     if preference.campus_id is not None and candidate.campus_id == preference.campus_id:
         score += CAMPUS_BOOST
     if candidate.department_id in preference.departments:

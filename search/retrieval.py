@@ -7,8 +7,9 @@ iterative scan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,13 +17,14 @@ from django.conf import settings
 from django.contrib.postgres.search import SearchQuery as WordQuery
 from django.contrib.postgres.search import SearchRank
 from django.db import connection, transaction
-from django.db.models import F, QuerySet, Sum, Value
+from django.db.models import F, Q, QuerySet, Value, Window
+from django.db.models.functions import RowNumber
 from pgvector import Vector
 from pgvector.django import CosineDistance
 
 from accounts.clearance import Viewer
 from ingestion.lexemes import TEXT_SEARCH_CONFIGS, searchable
-from ingestion.models import Chunk, Document, LanguageCentre
+from ingestion.models import Chunk, Document
 from search.query import Mode, SearchQuery
 from search.ranking import Candidate
 
@@ -36,6 +38,10 @@ CANDIDATES_A_LEG = 100
 
 CANDIDATES_A_LANGUAGE = 30
 """Chunks that the nearest of one language add; most are among the nearest of all when it is the query's own."""
+
+SMALL_LANGUAGES_UP_TO = 1000
+"""Chunks, in all, of the languages that are compared chunk by chunk beside an index scan: for a language of some tens
+of chunks the index would walk half the corpus before it found its 30."""
 
 EF_SEARCH = 200
 """HNSW's own candidate list: twice what is asked for keeps recall@100 near 1 where most chunks are visible."""
@@ -78,10 +84,7 @@ def candidates(query: SearchQuery, *, viewer: Viewer, vector: Sequence[float] | 
     with transaction.atomic():
         legs = []
         if vector is not None:
-            exact = _visible_chunk_count(query, viewer) <= EXACT_UP_TO
-            if not exact:
-                _widen_index_scan()
-            legs += _semantic(chunks, vector, exact=exact)
+            legs += _semantic(chunks, vector, _survey(narrowed(Document.objects.visible_to(viewer), query)))
         if words.forms:
             legs.append(_lexical(chunks, words))
         return _candidates(_run(legs, words, vector)) if legs else []
@@ -104,37 +107,89 @@ def read_words(text: str) -> QueryWords:
 
 def nearest_documents(document: Document, *, viewer: Viewer, limit: int) -> list[UUID]:
     """Other visible documents whose passages mean what this one's first passage means, nearest first."""
-    first = Chunk.objects.visible_to(viewer).filter(document=document, embedding__isnull=False).order_by("position")
+    visible = Chunk.objects.visible_to(viewer)
+    first = visible.filter(document=document, embedding__isnull=False).order_by("position")
     vector = first.values_list("embedding", flat=True).first()
     if vector is None:
         return []
-    others = Chunk.objects.visible_to(viewer).exclude(document=document)
+    others = visible.exclude(document=document).order_by()
     with transaction.atomic():
-        _widen_index_scan()
-        near = _semantic(others, vector, exact=False)[0].values_list("document_id", flat=True)
-        return list(dict.fromkeys(near))[:limit]
+        leg = _nearest(others, vector, exact=_survey(Document.objects.visible_to(viewer)).exact)
+        # The index scan may hand them over a little out of order.
+        near = sorted((distance, str(pk)) for pk, distance in leg.values_list("document_id", "distance"))
+    return [UUID(pk) for pk in dict.fromkeys(pk for _, pk in near)][:limit]
 
 
-def _visible_chunk_count(query: SearchQuery, viewer: Viewer) -> int:
-    """How many chunks viewer and filters leave, from the documents' own counts."""
-    documents = narrowed(Document.objects.visible_to(viewer), query)
-    return documents.order_by().aggregate(chunks=Sum("chunk_count"))["chunks"] or 0
+@dataclass(frozen=True)
+class Survey:
+    """What decides how the nearest chunks are looked for: how many there are, and of which languages.
+
+    The languages' sizes are counted over public chunks: they choose a way, and betray nothing by it.
+    """
+
+    visible_chunks: int
+    languages: Mapping[str, int]
+
+    @property
+    def exact(self) -> bool:
+        """Whether few enough chunks are left to compare each of them."""
+        return self.visible_chunks <= EXACT_UP_TO
+
+    @property
+    def small_languages(self) -> list[str]:
+        """The smallest languages, as many as are compared chunk by chunk beside the index scan."""
+        sizes = sorted((size, language) for language, size in self.languages.items())
+        totals = accumulate(size for size, _ in sizes)
+        return [language for (_, language), total in zip(sizes, totals, strict=True) if total <= SMALL_LANGUAGES_UP_TO]
 
 
-def _semantic(chunks: QuerySet[Chunk], vector: Sequence[float], *, exact: bool) -> list[QuerySet[Chunk]]:
+def _survey(documents: QuerySet[Document]) -> Survey:
+    """Count the documents' chunks, and let HNSW go on until enough visible chunks are found (in this transaction)."""
+    visible, params = documents.order_by().values("chunk_count").query.sql_with_params()
+    sql = f"""
+        SELECT (SELECT COALESCE(sum(chunk_count), 0) FROM ({visible}) AS visible),
+               (SELECT COALESCE(json_object_agg(language, chunks), '{{}}') FROM ingestion_languagecentre
+                WHERE language <> ''),
+               set_config('hnsw.iterative_scan', 'relaxed_order', true),
+               set_config('hnsw.ef_search', %s, true)
+    """  # noqa: S608  (a queryset's own SQL)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, str(EF_SEARCH)])
+        count, languages, *_ = cursor.fetchone()
+    return Survey(int(count), languages)
+
+
+def _semantic(chunks: QuerySet[Chunk], vector: Sequence[float], survey: Survey) -> list[QuerySet[Chunk]]:
     """The nearest chunks of all, and the nearest of each language.
 
-    Embedding models put texts of the query's language nearest whatever they say; without a leg for each language the
-    right passage in another one would not even be a candidate. The exact scan orders by an expression, which keeps
-    the planner from the index.
+    Embedding models put texts of the query's language nearest whatever they say; without the nearest of each language
+    the right passage in another one would not even be a candidate.
     """
-    distance = CosineDistance("embedding", vector)
-    nearest = chunks.filter(embedding__isnull=False).order_by(distance + Value(0.0) if exact else distance)
-    languages = LanguageCentre.objects.exclude(language="").values_list("language", flat=True)
-    return [
-        nearest[:CANDIDATES_A_LEG],
-        *(nearest.filter(language=language)[:CANDIDATES_A_LANGUAGE] for language in languages),
-    ]
+    if survey.exact:
+        return [_nearest_each_language(chunks, vector, of_all=CANDIDATES_A_LEG)]
+    small = survey.small_languages
+    legs = [_nearest(chunks, vector, exact=False)]
+    if small:
+        legs.append(_nearest_each_language(chunks.filter(language__in=small), vector, of_all=0))
+    large = (chunks.filter(language=language) for language in survey.languages if language not in small)
+    return legs + [_nearest(one, vector, exact=False)[:CANDIDATES_A_LANGUAGE] for one in large]
+
+
+def _nearest(chunks: QuerySet[Chunk], vector: Sequence[float], *, exact: bool) -> QuerySet[Chunk]:
+    """The nearest chunks, in order (nearly so through the index), with their `distance`."""
+    near = chunks.filter(embedding__isnull=False).annotate(distance=CosineDistance("embedding", vector))
+    # Ordering by an expression keeps the planner from the index; by the key, that equal ones always come alike.
+    return near.order_by(*([F("distance") + Value(0.0), "pk"] if exact else ["distance"]))[:CANDIDATES_A_LEG]
+
+
+def _nearest_each_language(chunks: QuerySet[Chunk], vector: Sequence[float], *, of_all: int) -> QuerySet[Chunk]:
+    """The nearest chunks of each language, and so many nearest of all, from one pass over these chunks."""
+    order = [CosineDistance("embedding", vector), "pk"]
+    placed = chunks.filter(embedding__isnull=False).annotate(
+        place=Window(RowNumber(), order_by=order),
+        place_in_language=Window(RowNumber(), partition_by="language", order_by=order),
+    )
+    return placed.filter(Q(place__lte=of_all) | Q(place_in_language__lte=CANDIDATES_A_LANGUAGE)).order_by()
 
 
 def _lexical(chunks: QuerySet[Chunk], words: QueryWords) -> QuerySet[Chunk]:
@@ -196,12 +251,3 @@ def _candidates(rows: list[tuple[Any, ...]]) -> list[Candidate]:
         )
         for chunk_id, document_id, similarity, bias, coverage, rank, campus_id, department_id, priority in rows
     ]
-
-
-def _widen_index_scan() -> None:
-    """Let HNSW go on until enough visible chunks are found (until the transaction ends)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true)",
-            [str(EF_SEARCH)],
-        )

@@ -96,31 +96,27 @@ def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
 
 def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDocument]:
     """What hits and facets show of these documents; what is hidden since the candidates were read is left out."""
-    documents = (
-        Document.objects.visible_to(viewer)
-        .filter(pk__in=list(document_ids))
-        .select_related("department", "campus", "doc_type")
-        .only(
-            "title", "file_name", "clearance", "language", "priority", "last_reviewed",
-            "department__name", "campus__name", "doc_type__slug", "doc_type__name",
-        )
-        .order_by()
+    documents = Document.objects.visible_to(viewer).filter(pk__in=list(document_ids)).order_by()
+    columns = documents.values_list(
+        "pk", "title", "file_name", "department__name", "campus__name", "doc_type__slug", "doc_type__name",
+        "clearance", "language", "priority", "last_reviewed",
     )  # fmt: skip
     return {
-        document.pk: HitDocument(
-            id=str(document.pk),
-            title=str(document),
-            department=document.department.name,
-            campus=document.campus.name if document.campus else "",
-            doc_type=document.doc_type.slug,
-            doc_type_name=document.doc_type.name,
-            clearance=document.clearance,
-            language=document.language,
-            priority=document.priority,
-            last_reviewed=document.last_reviewed,
+        pk: HitDocument(
+            id=str(pk),
+            title=title or file_name,
+            department=department,
+            campus=campus or "",
+            doc_type=slug,
+            doc_type_name=doc_type,
+            clearance=clearance,
+            language=language,
+            priority=priority,
+            last_reviewed=last_reviewed,
         )
-        for document in documents
-    }
+        for pk, title, file_name, department, campus, slug, doc_type, clearance, language, priority, last_reviewed
+        in columns
+    }  # fmt: skip
 
 
 def _hits(

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from ingestion.lexemes import searchable
+from search.functionwords import FUNCTION_WORDS
 
 SNIPPET_LENGTH = 300
 """Characters; about two lines on a wide screen, four on a phone."""
 
-_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
-_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_MARKUP = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[*+-][ \t]+|>[ \t]?)|\*\*|__|`", re.MULTILINE)
-_RULE = re.compile(r"^[ \t|:-]+$", re.MULTILINE)
+LEAD_IN = 40
+"""Characters before the first marked word, so that it does not stand without a context."""
+
+SHORTEST_COMPOUND_PART = 5
+"""Letters that a word of the query needs to be marked inside a longer one: 'Reise' in 'Reisekosten'."""
+
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Accents, vowel signs and tone marks are parts of words, but not of the regular expressions' \w.
+_SIGNS = "".join(chr(code) for code in range(0x300, 0x1E00) if unicodedata.category(chr(code))[0] == "M")
+_LETTERS = rf"(?:[^\W{_SPACELESS}]+[{_SIGNS}]*)+"
+_WORD = re.compile(rf"[{_SPACELESS}]+|{_LETTERS}(?:[-'’.]{_LETTERS})*")
+_PLAIN_WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
+_PART = re.compile(r"[^-'’.]+")
+_WITHOUT_SPACES = re.compile(f"[{_SPACELESS}]")
+_ARABIC_ARTICLE = re.compile("^(?:[وفبك]{0,2}ال|لل)(?=...)")
+_SENTENCE_END = re.compile(r"[.!?:;]\s+|[。！？؟；]\s*")
+
+_LINE_START = re.compile(r"^(?:[ \t]*(?:#{1,6}[ \t]+|[*+-][ \t]+(?:\[[ xX]\][ \t]+)?|>[ \t]?))+", re.MULTILINE)
+_RULE = re.compile(r"^[ \t|:=*_+-]+$", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*(?:[ \t]+\"[^\"\n]*\")?\)")
+_EMPHASIS = re.compile(r"(?<![\w*\\])(\*{1,3}|_{1,3}|~~)(?=[^\s*_])(.+?)(?<=[^\s*_\\])\1(?![\w*])")
+_LEFT_OVER = re.compile(r"\*\*+|__+|~~|`+|<br ?/?>|\\?\|", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|>~-])")
 
 
 def snippet(text: str, query: str) -> str:
@@ -21,8 +46,8 @@ def snippet(text: str, query: str) -> str:
 
     At most SNIPPET_LENGTH characters of text, cut at words, with an ellipsis where something is left out.
     """
-    text = " ".join(_RULE.sub(" ", _MARKUP.sub("", text)).replace("|", " ").split())
-    found = _matches(text, query)
+    text = without_markup(text)
+    found = matches(text, query)
     start, end = _window(text, found)
     pieces, at = [], start
     for left, right in found:
@@ -34,37 +59,122 @@ def snippet(text: str, query: str) -> str:
     return ("… " if start else "") + "".join(pieces) + (" …" if end < len(text) else "")
 
 
-def _matches(text: str, query: str) -> list[tuple[int, int]]:
+def without_markup(text: str) -> str:
+    """The text of a chunk as one line, without the marks of its headings, lists, tables, links and emphasis."""
+    text = _LINE_START.sub("", _RULE.sub(" ", text))
+    text = _EMPHASIS.sub(r"\2", _LINK.sub(r"\1", text))
+    return " ".join(_ESCAPED.sub(r"\1", _LEFT_OVER.sub(" ", text)).split())
+
+
+def matches(text: str, query: str) -> list[tuple[int, int]]:
     """Where words of the query stand in the text, in order, none overlapping."""
-    wanted = {_folded(word.group()) for word in _WORD.finditer(query)} - {""}
-    wanted = {word for word in wanted if len(word) > 2 or not word.isascii()} or wanted
-    spans = []
-    for word in _WORD.finditer(text):
-        if _WITHOUT_SPACES.search(word.group()):
-            spans += _inside(word, wanted)
-        elif any(_same_stem(_folded(word.group()), one) for one in wanted):
-            spans.append(word.span())
-    return spans
-
-
-def _inside(word: re.Match[str], wanted: set[str]) -> list[tuple[int, int]]:
-    """Pairs of characters that a run without spaces shares with the query, joined where they touch."""
-    pairs = {one[i : i + 2] for one in wanted for i in range(len(one) - 1) if _WITHOUT_SPACES.search(one)}
     spans: list[tuple[int, int]] = []
-    run, base = word.group(), word.start()
-    for i in range(len(run) - 1):
-        if run[i : i + 2] not in pairs:
-            continue
-        if spans and spans[-1][1] >= base + i:
-            spans[-1] = (spans[-1][0], base + i + 2)
-        else:
-            spans.append((base + i, base + i + 2))
+    for word in (_PLAIN_WORD if text.isascii() else _WORD).finditer(text):
+        if inside := _inside(word[0], query):
+            base = word.start()
+            spans += [(base + left, base + right) for left, right in inside]
     return spans
 
 
+_matches = matches
+
+
+@lru_cache(maxsize=20_000)
+def _inside(word: str, query: str) -> tuple[tuple[int, int], ...]:
+    """Which stretches of a text's word are words of the query. Kept, because a text repeats its words."""
+    wanted = _wanted(query)
+    if _WITHOUT_SPACES.match(word):
+        return _in_run(word, wanted.pairs)
+    if word in wanted.acronyms or wanted.same(_folded(word)):
+        return ((0, len(word)),)
+    return tuple(_in_parts(word, wanted))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A query's words, folded, in the shapes in which a text's words are compared with them."""
+
+    words: frozenset[str]
+    by_beginning: dict[str, tuple[str, ...]]
+    compound_parts: tuple[str, ...]
+    acronyms: frozenset[str]
+    pairs: frozenset[str]
+
+    def same(self, word: str) -> bool:
+        """Whether the word is one of them, up to a short ending."""
+        return word in self.words or any(_same_stem(word, one) for one in self.by_beginning.get(word[:4], ()))
+
+    def part_of(self, word: str) -> tuple[int, int] | None:
+        """Where one of them begins or ends a longer, compound word."""
+        for one in self.compound_parts:
+            stem = one if len(one) < 8 else one[:-2]
+            if len(word) - len(one) < 3:
+                continue
+            if word.startswith(stem):
+                return 0, len(one) if word.startswith(one) else len(stem)
+            if word.endswith(one) and len(one) > SHORTEST_COMPOUND_PART:
+                return len(word) - len(one), len(word)
+        return None
+
+
+@lru_cache(maxsize=256)
+def _wanted(query: str) -> _Wanted:
+    """What is marked for this query: its words without those that say nothing, unless it has no others."""
+    found, acronyms, runs = set(), set(), []
+    for word in _WORD.findall(query):
+        if _WITHOUT_SPACES.match(word):
+            runs.append(word)
+        else:
+            parts = {word, *_PART.findall(word)}
+            found |= {_folded(part) for part in parts}
+            acronyms |= {part for part in parts if len(part) == 2 and part.isupper()}
+    telling = {word for word in found - FUNCTION_WORDS if len(word) > 2 or not word.isascii() or word.isdigit()}
+    words = (telling or (set() if runs or acronyms else found)) - {""}
+    by_beginning: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        by_beginning[word[:4]] = (*by_beginning.get(word[:4], ()), word)
+    return _Wanted(
+        words=frozenset(words),
+        by_beginning=by_beginning,
+        compound_parts=tuple(sorted(word for word in words if len(word) >= SHORTEST_COMPOUND_PART)),
+        acronyms=frozenset(acronyms),
+        pairs=frozenset(run[i : i + 2] for run in runs for i in range(max(1, len(run) - 1))),
+    )
+
+
+def _in_run(run: str, pairs: frozenset[str]) -> tuple[tuple[int, int], ...]:
+    """Pairs of characters that a run without spaces shares with the query, joined where they touch.
+
+    A single character that was asked for is marked wherever it stands.
+    """
+    spans: list[tuple[int, int]] = []
+    for at in range(len(run)):
+        length = 2 if run[at : at + 2] in pairs else 1 if run[at] in pairs else 0
+        if length and spans and spans[-1][1] >= at:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], at + length))
+        elif length:
+            spans.append((at, at + length))
+    return tuple((left, min(right, len(run))) for left, right in spans)
+
+
+def _in_parts(word: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
+    """Matches inside a word: parts around a hyphen or an apostrophe, and parts of a compound."""
+    for part in _PART.finditer(word):
+        folded = _folded(part[0])
+        if part[0] != word and (part[0] in wanted.acronyms or wanted.same(folded)):
+            yield part.span()
+        elif inside := wanted.part_of(folded):
+            # Where folding changed the number of letters, the place inside the word is not known.
+            left, right = inside if len(folded) == len(part[0]) else (0, len(part[0]))
+            yield part.start() + left, part.start() + right
+
+
+@lru_cache(maxsize=20_000)
 def _folded(word: str) -> str:
-    """The word as the index sees it, bigrams joined again."""
-    return word.casefold() if _WITHOUT_SPACES.search(word) else searchable(word).replace(" ", "")
+    """The word as the index sees it, its parts joined again, without an Arabic article."""
+    if word.isascii() and word.isalnum():
+        return word.lower()
+    return _ARABIC_ARTICLE.sub("", searchable(word).replace(" ", ""))
 
 
 def _same_stem(word: str, other: str) -> bool:
@@ -77,18 +187,39 @@ def _same_stem(word: str, other: str) -> bool:
 
 
 def _window(text: str, found: list[tuple[int, int]]) -> tuple[int, int]:
-    """The stretch with the most different matched words, cut at spaces where there are any."""
+    """The stretch with the most different matched words, beginning at a sentence or else at a word."""
     if len(text) <= SNIPPET_LENGTH:
         return 0, len(text)
-    best, best_count = 0, 0
-    for left, _ in found:
-        inside = {text[a:b].casefold() for a, b in found if left <= a and b <= left + SNIPPET_LENGTH - 40}
-        if len(inside) > best_count:
-            best, best_count = left, len(inside)
-    start = max(0, best - 40)
+    best = _densest(text, found)
+    start = max(0, best - LEAD_IN)
+    if start:
+        before = text[max(0, best - 2 * LEAD_IN) : best]
+        ends = [end.end() for end in _SENTENCE_END.finditer(before)]
+        if ends:
+            start = best - len(before) + ends[0]
+        elif text[start - 1] != " " and (space := text.find(" ", start, best)) != -1:
+            start = space + 1
     end = min(len(text), start + SNIPPET_LENGTH)
-    if start and (space := text.find(" ", start, start + 40)) != -1:
-        start = space + 1
-    if end < len(text) and (space := text.rfind(" ", end - 40, end)) != -1:
+    if end < len(text) and text[end] != " " and (space := text.rfind(" ", end - LEAD_IN, end)) != -1:
         end = space
     return start, end
+
+
+def _densest(text: str, found: list[tuple[int, int]]) -> int:
+    """Where the stretch begins that holds the most different ones of these matches; 0 where there are none."""
+    words = [text[left:right].casefold() for left, right in found]
+    inside: Counter[str] = Counter()
+    best, most, last = 0, 0, 0
+    for first, (left, _) in enumerate(found):
+        while last < len(found) and found[last][1] <= left + SNIPPET_LENGTH - 2 * LEAD_IN:
+            inside[words[last]] += 1
+            last += 1
+        if len(inside) > most:
+            best, most = left, len(inside)
+        if last <= first:
+            last = first + 1
+            continue
+        inside[words[first]] -= 1
+        if not inside[words[first]]:
+            del inside[words[first]]
+    return best

@@ -138,7 +138,7 @@ def _manage_stopped(home: Home, arguments: list[str]) -> int:
         stack = make_stack(home, installation, given, running=False)
         environment = portal_environment(stack, port=_default_port(), demo=False)
         with running_parts(home, stack) as supervisor:
-            command = manage_command(installation.python, *arguments)
+            command = list(manage_command(installation.python, *arguments))
             return run_beside(supervisor, command, environment, f"{home.path}#manage")
     except StopRequested:
         return 130

@@ -52,7 +52,7 @@ def test_a_table_has_a_heading_row_only_where_a_rule_says_so() -> None:
 
 
 def test_an_empty_cell_heads_nothing() -> None:
-    assert '<td></td>' in render("| a |  |\n| --- | --- |\n| c | d |")
+    assert "<td></td>" in render("| a |  |\n| --- | --- |\n| c | d |")
 
 
 def test_heading_levels_never_skip_and_begin_anew_on_each_page() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ingestion.embeddings import EmbeddingUnavailable
 from search import evaluation
 from search.query import Mode
 
@@ -34,7 +35,10 @@ class Command(BaseCommand):
             )
         except evaluation.InvalidSet as error:
             raise CommandError(str(error)) from None
-        found = evaluation.evaluate(judged, mode=Mode(options["mode"]))
+        try:
+            found = evaluation.evaluate(judged, mode=Mode(options["mode"]))
+        except EmbeddingUnavailable as error:
+            raise CommandError(f"{error} Start an embedding node, and try again.") from None
         if options["json"]:
             self.stdout.write(json.dumps(found))
             return
