@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.clearance import Audience, Viewer, viewer_for
-from accounts.models import Campus, Department
+from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
@@ -110,7 +110,7 @@ def readable(request: Request) -> QuerySet[Document]:
 class NewestFirst(pagination.CursorPagination):
     """Pages of a list to which documents are added meanwhile: none is shown twice or missed."""
 
-    ordering = ("-created_at", "pk")
+    ordering: tuple[str, ...] = ("-created_at", "pk")
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
@@ -144,7 +144,10 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
             given[name] = tuple(given.get(name, ()))
         try:
             document = pipeline.register_upload(
-                file, file_name=file.name, uploader=request.user, metadata=pipeline.DocumentMetadata(**given)
+                file,
+                file_name=file.name,
+                uploader=cast(User, request.user),
+                metadata=pipeline.DocumentMetadata(**given),
             )
         except pipeline.UploadRejected as error:
             if error.existing:
@@ -184,7 +187,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
 
     def perform_update(self, serializer: serializers.BaseSerializer[Document]) -> None:
         """Write only what was sent, so that a running ingestion's own fields are left alone."""
-        document = serializer.instance
+        document = cast(Document, serializer.instance)
         given = dict(serializer.validated_data)
         several = {name: given.pop(name) for name in ("shared_with", "tags") if name in given}
         with transaction.atomic():

@@ -114,6 +114,7 @@ class Document(Restricted):
     error = models.TextField(blank=True, editable=False, help_text="Why it failed, or what is wrong with it.")
     error_reason = models.CharField(max_length=20, blank=True, editable=False)
     page_count = models.PositiveIntegerField(default=0, editable=False)
+    unread_pages = models.PositiveIntegerField(default=0, editable=False, help_text="Pages without any text to read.")
     chunk_count = models.PositiveIntegerField(default=0, editable=False)
     recipe = models.CharField(
         max_length=64, blank=True, editable=False, help_text="Hash of everything that went into its chunks."

@@ -193,10 +193,12 @@ def _stage(document: Document, run: UUID) -> Document:
     with transaction.atomic():
         document = _held(document.pk, run)
         beside = document.is_searchable
-        document.mime_type, document.page_count = extraction.mime_type, extraction.pages[-1].number
+        document.mime_type = extraction.mime_type
+        document.page_count = max(extraction.pages[-1].number, *extraction.pages_without_text, 0)
         document.title = document.title or clean_title(extraction.title) or Path(document.file_name).stem
         document.language = document.language or extraction.language
         document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
+        document.unread_pages = len(extraction.pages_without_text)
         if not beside:
             document.is_searchable, document.chunk_count = True, len(drafts)
             document.recipe = recipe_of(document)
@@ -252,14 +254,25 @@ def _serve(document_id: UUID, run: UUID, recipe: str) -> None:
         by_words_only = document.chunks.filter(metadata__has_key="unembeddable").count()
         document.status, document.progress, document.recipe = Status.READY, 100, recipe
         document.chunk_count = document.chunks.count()
-        document.error_reason = "partly_embedded" if by_words_only else ""
-        document.error = (
-            f"{by_words_only} of {document.chunk_count} passages could not be embedded; they are found by words only."
-            if by_words_only
-            else ""
-        )
+        document.error_reason, document.error = _flaws(document, by_words_only)
         document.save()
         metadata_changed(document)
+
+
+def _flaws(document: Document, by_words_only: int) -> tuple[str, str]:
+    """Reason and explanation of what is wrong with a document that is ready all the same; empty when nothing is."""
+    flaws = []
+    if document.unread_pages:
+        flaws.append(
+            f"{document.unread_pages} of {document.page_count} pages are pictures without text and are not searched. "
+            "Run text recognition over the file and replace it."
+        )
+    if by_words_only:
+        flaws.append(
+            f"{by_words_only} of {document.chunk_count} passages could not be embedded; they are found by words only."
+        )
+    reason = "partly_read" if document.unread_pages else "partly_embedded" if by_words_only else ""
+    return reason, " ".join(flaws)
 
 
 def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:

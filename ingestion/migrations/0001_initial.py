@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                 ('error', models.TextField(blank=True, editable=False, help_text='Why it failed, or what is wrong with it.')),
                 ('error_reason', models.CharField(blank=True, editable=False, max_length=20)),
                 ('page_count', models.PositiveIntegerField(default=0, editable=False)),
+                ('unread_pages', models.PositiveIntegerField(default=0, editable=False, help_text='Pages without any text to read.')),
                 ('chunk_count', models.PositiveIntegerField(default=0, editable=False)),
                 ('recipe', models.CharField(blank=True, editable=False, help_text='Hash of everything that went into its chunks.', max_length=64)),
                 ('run', models.UUIDField(editable=False, help_text='The run that is working on it; a later run wins.', null=True)),

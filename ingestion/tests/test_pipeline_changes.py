@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from pypdf import PdfWriter
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ingestion import pipeline, vectorspace
 from ingestion.models import Document, Status
+from ingestion.tests import document_files
 from ingestion.tests.conftest import TakeIn, UseNodes
 from ingestion.tests.texts import ENGLISH, GERMAN, found, ingested, long_text
 
@@ -140,3 +143,12 @@ class TestChanges:
         assert (document.status, document.error_reason) == (Status.EMBEDDING, pipeline.UNAVAILABLE)
         assert found("receipts") == {"Travel"}
         assert pipeline.reconcile() == 0, "a node answers, but with another model"
+
+
+def test_pages_that_are_pictures_are_named_on_a_document_that_is_ready(take_in: TakeIn, tmp_path: Path) -> None:
+    writer = PdfWriter(clone_from=document_files.make_pdf(tmp_path / "text.pdf", 2))
+    writer.append(document_files.make_scanned_pdf(tmp_path / "scan.pdf"))
+    writer.write(tmp_path / "both.pdf")
+    document = ingested(take_in((tmp_path / "both.pdf").read_bytes(), "both.pdf"))
+    assert (document.status, document.error_reason, document.page_count) == (Status.READY, "partly_read", 3)
+    assert document.error.startswith("1 of 3 pages are pictures without text")
