@@ -1,17 +1,30 @@
-"""Who am I: `/api/v1/me/`."""
+"""Who am I: `/api/v1/me/`, and the renewal of tokens."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 
 from accounts.clearance import viewer_for
 from accounts.models import User
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    """A refresh token for a new access token, for people who are still here."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        """The new token. Raises AuthenticationFailed for disabled people and, just so, for deleted ones."""
+        try:
+            return dict(super().validate(attrs))
+        except User.DoesNotExist:
+            raise AuthenticationFailed(self.error_messages["no_active_account"], "no_active_account") from None
 
 
 class MeSerializer(serializers.Serializer[object]):

@@ -91,6 +91,13 @@ class Viewer:
         """The highest clearance that the viewer can really see: 3 and 4 need a departmental affiliation."""
         return self.clearance if self.affiliated else min(self.clearance, NEEDS_DEPARTMENT - 1)
 
+    def may_reclassify(self, clearance: int, department_id: int) -> bool:
+        """Whether the viewer, who manages a document, may also change who reads it, as it is classified now.
+
+        Owning it is not enough: somebody above may have restricted it since.
+        """
+        return self.every_department or (clearance <= self.effective_clearance and department_id in self.departments)
+
     @property
     def curates(self) -> bool:
         """Whether the viewer may upload and edit documents at all."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, transaction
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404
+from django.http import FileResponse
 from django.shortcuts import get_object_or_404
-from django.utils.http import content_disposition_header
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, pagination, serializers, status
@@ -24,14 +24,16 @@ from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
+from ingestion.language import language_code
 from ingestion.models import Chunk, Document, DocumentType, Status, Tag
-
-logger = logging.getLogger(__name__)
+from ingestion.originals import original_response
 
 EDITABLE = (
     "title", "department", "campus", "doc_type", "clearance", "audience", "shared_with", "language", "priority",
     "tags", "last_reviewed",
 )  # fmt: skip
+
+WHO_READS = frozenset(("clearance", "audience", "shared_with", "department"))
 
 
 class NamedField(serializers.SlugRelatedField[Any]):
@@ -66,7 +68,7 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name not in EDITABLE]
 
-    @property
+    @cached_property
     def viewer(self) -> Viewer:
         """Who asks."""
         return viewer_for(self.context["request"].user)
@@ -84,6 +86,36 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         if not viewer.every_department and department.pk not in viewer.departments:
             raise serializers.ValidationError("You do not curate this department.")
         return department
+
+    def validate_title(self, title: str) -> str:
+        """Titles stand on one line."""
+        return pipeline.clean_title(title)
+
+    def validate_language(self, language: str) -> str:
+        """ISO 639-1; empty means: found in the file."""
+        if language and not language_code(language):
+            raise serializers.ValidationError("Give an ISO 639-1 code such as en or de, or leave it empty.")
+        return language_code(language)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Who reads a document is changed by those only who could have set it as it is."""
+        document = self.instance
+        if isinstance(document, Document) and WHO_READS.intersection(attrs):
+            viewer = self.viewer
+            if not viewer.may_reclassify(document.clearance, document.department_id):
+                raise Refused(
+                    "This document was restricted beyond your own rights; who reads it is not yours to change.",
+                    required=document.clearance,
+                    current=viewer.effective_clearance,
+                )
+        return attrs
+
+    def to_representation(self, instance: Document) -> dict[str, Any]:
+        """What is wrong with a file is its curators' business."""
+        shown = super().to_representation(instance)
+        if not self.viewer.curates:
+            shown["error"] = ""
+        return shown
 
 
 class UploadSerializer(DocumentSerializer):
@@ -114,6 +146,13 @@ class NewestFirst(pagination.CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+        """One page. A cursor that nobody was given is not found, whatever is in it."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError, DataError):
+            raise exceptions.NotFound(self.invalid_cursor_message) from None
 
 
 class InOrder(NewestFirst):
@@ -196,6 +235,8 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
             document.save(update_fields=[*given, "updated_at"])
             for name, values in several.items():
                 getattr(document, name).set(values)
+            # A worker may have finished since the document was read.
+            document.refresh_from_db()
             pipeline.metadata_changed(document)
         document.refresh_from_db()
 
@@ -205,7 +246,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
 
 
 class RetryView(APIView):
-    """Try a failed document again."""
+    """Try a document again that failed, or that is not wholly read or embedded."""
 
     permission_classes = [ReadOrCurate]
 
@@ -215,6 +256,8 @@ class RetryView(APIView):
         document = get_object_or_404(_related(Document.objects.manageable_by(viewer_for(request.user))), pk=pk)
         if document.status == Status.ARCHIVED:
             raise Conflict("This document is archived. Restore it first.")
+        if not document.error_reason:
+            raise Conflict("There is nothing to retry: nothing is wrong with this document.")
         pipeline.retry(document)
         document.refresh_from_db()
         body = DocumentSerializer(document, context={"request": request}).data
@@ -238,8 +281,11 @@ class ChunksView(generics.ListAPIView[Chunk]):
 
     def get_queryset(self) -> QuerySet[Chunk]:
         viewer = viewer_for(self.request.user)
-        document = get_object_or_404(Document.objects.visible_to(viewer), pk=self.kwargs["pk"])
-        return Chunk.objects.visible_to(viewer).filter(document=document)
+        chunks = Chunk.objects.filter(document=self.kwargs["pk"], staged=False)
+        if Document.objects.visible_to(viewer).filter(pk=self.kwargs["pk"]).exists():
+            return chunks.visible_to(viewer)
+        get_object_or_404(Document.objects.manageable_by(viewer), pk=self.kwargs["pk"])
+        return chunks
 
 
 class FileView(APIView):
@@ -250,18 +296,4 @@ class FileView(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: UUID) -> FileResponse:
         """The original file, as an attachment."""
-        return original(get_object_or_404(readable(request), pk=pk))
-
-
-def original(document: Document) -> FileResponse:
-    """The stored file as a download that no browser runs in the portal's own context. Raises Http404 without one."""
-    try:
-        stored = document.file.open("rb")
-    except (FileNotFoundError, ValueError):
-        logger.error("the original of document %s is missing in the storage", document.pk)
-        raise Http404 from None
-    response = FileResponse(stored, content_type="application/octet-stream")
-    response["Content-Disposition"] = content_disposition_header(True, document.file_name)
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["Cache-Control"] = "no-store"
-    return response
+        return original_response(get_object_or_404(readable(request), pk=pk))

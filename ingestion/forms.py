@@ -119,6 +119,10 @@ def tags_named(names: list[str]) -> tuple[Tag, ...]:
     )
 
 
+WHO_READS = frozenset(("clearance", "audience", "shared_with", "department", "visible_from", "visible_until"))
+"""What decides who reads a document, and when."""
+
+
 class WithinRights(forms.BaseForm):
     """What any form about documents checks: department and clearance are the person's to give."""
 
@@ -157,6 +161,10 @@ class WithinRights(forms.BaseForm):
             self.add_error("clearance", f"Your own clearance is {self.viewer.effective_clearance}; choose a lower one.")
         if department and not self._may_set_department(department):
             self.add_error("department", f"You do not curate {department}. Choose one of your own departments.")
+        current = self.current
+        if current and not self.viewer.may_reclassify(current.clearance, current.department_id):
+            for name in WHO_READS.intersection(self.changed_data):
+                self.add_error(name, "This document was restricted beyond your own rights; leave this as it is.")
         opens, closes = cleaned.get("visible_from"), cleaned.get("visible_until")
         if opens and closes and closes <= opens:
             self.add_error("visible_until", "This is not after the moment from which it is visible.")

@@ -72,6 +72,11 @@ class Document(Restricted):
     file_size = models.PositiveBigIntegerField(editable=False)
     mime_type = models.CharField(max_length=150, editable=False, blank=True)
     sha256 = models.CharField(max_length=64, editable=False)
+    # A replacement waits here until it can be served: until then the file above is what readers get.
+    next_file = models.FileField(upload_to=original_path, editable=False, max_length=200, blank=True)
+    next_file_name = models.CharField(max_length=255, editable=False, blank=True)
+    next_file_size = models.PositiveBigIntegerField(editable=False, default=0)
+    next_sha256 = models.CharField(max_length=64, editable=False, blank=True)
 
     department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="documents")
     campus = models.ForeignKey(

@@ -34,6 +34,7 @@ from ingestion.chunkrows import chunk_row, embedded_text
 from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
 from ingestion.extraction import ExtractionError, Page, extract
 from ingestion.models import WORKING, Chunk, Document, Status
+from ingestion.originals import discard
 from ingestion.registration import (
     DocumentMetadata,
     UploadRejected,
@@ -48,6 +49,7 @@ __all__ = [
     "DocumentMetadata",
     "UploadRejected",
     "archive",
+    "clean_title",
     "enqueue",
     "ingest",
     "insert_ready",
@@ -129,7 +131,7 @@ def ingest(document_id: UUID) -> None:
 
 def recipe_of(document: Document) -> str:
     """Hash of all that decides what the document's chunks are."""
-    parts = [RECIPE, document.sha256, document.title, document.language]
+    parts = [RECIPE, document.next_sha256 or document.sha256, document.title, document.language]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -171,11 +173,12 @@ def _held(document_id: UUID, run: UUID | None) -> Document:
 @contextmanager
 def _local_original(document: Document) -> Iterator[Path]:
     """The original as a local file, whatever the storage."""
+    original = document.next_file or document.file
     try:
-        path = Path(document.file.path)
+        path = Path(original.path)
     except NotImplementedError:
-        with tempfile.NamedTemporaryFile() as copy, document.file.open("rb") as original:
-            for block in original.chunks():
+        with tempfile.NamedTemporaryFile() as copy, original.open("rb") as stored:
+            for block in stored.chunks():
                 copy.write(block)
             copy.flush()
             yield Path(copy.name)
@@ -186,7 +189,7 @@ def _local_original(document: Document) -> Iterator[Path]:
 def _stage(document: Document, run: UUID) -> Document:
     """Extract and chunk the original; write the chunks staged, or served at once where nothing is served yet."""
     with _local_original(document) as path:
-        extraction = extract(path, file_name=document.file_name)
+        extraction = extract(path, file_name=document.next_file_name or document.file_name)
     drafts = chunk_pages(extraction.pages)
     if not drafts:
         raise ExtractionError("empty", "There is no text in this file.")
@@ -251,6 +254,11 @@ def _serve(document_id: UUID, run: UUID, recipe: str) -> None:
         if document.chunks.filter(staged=True).exists():
             document.chunks.filter(staged=False).delete()
             document.chunks.update(staged=False)
+        if document.next_file:
+            discard(document.file)
+            document.file, document.file_name = document.next_file.name, document.next_file_name
+            document.file_size, document.sha256 = document.next_file_size, document.next_sha256
+            document.next_file, document.next_file_name, document.next_file_size, document.next_sha256 = "", "", 0, ""
         by_words_only = document.chunks.filter(metadata__has_key="unembeddable").count()
         document.status, document.progress, document.recipe = Status.READY, 100, recipe
         document.chunk_count = document.chunks.count()
@@ -278,6 +286,8 @@ def _flaws(document: Document, by_words_only: int) -> tuple[str, str]:
 def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
     """Set the document failed, if the run still holds it. What it served before it goes on serving."""
     logger.warning("document %s failed: %s", document_id, reason)
+    if Document.objects.filter(pk=document_id).exclude(next_sha256="").exists():
+        explanation += " The file before it is still the one in use."
     Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED).update(
         status=Status.FAILED, error_reason=reason, error=explanation, updated_at=timezone.now()
     )

@@ -16,22 +16,22 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.db import connection, transaction
+from django.db.models import Q
 from django.template.defaultfilters import filesizeformat
 from kombu.exceptions import OperationalError
 
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department, User
 from ingestion.models import Document, DocumentType, Status, Tag, original_path
+from ingestion.originals import discard
 
 logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 255
-MAX_TITLE = 300
 
-OF_THE_FILE = (
-    "file", "file_name", "file_size", "sha256", "status", "progress", "error", "error_reason", "run", "updated_at",
-)  # fmt: skip
-"""The fields that a new original changes."""
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the order of what follows them on a page; right-to-left titles need none."""
+MAX_TITLE = 300
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
         owner_id=viewer.user_id,
     )
 
-    def save() -> None:
+    def save(name: str) -> None:
+        document.file = name
         # Of two uploads of one file at the same moment the second waits here, and then sees the first.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [sha256])
@@ -112,7 +113,7 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
 
 
 def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Document:
-    """Give a document a new original. What is served now stays until the new one is ready.
+    """Give a document a new original. What is served now, text and file, stays until the new one is ready.
 
     Raises UploadRejected when the file is empty, too large, or what the document already holds, and when the document
     is archived.
@@ -121,14 +122,20 @@ def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Do
     sha256, size = _fingerprint(file, file_name)
     _refuse_replacement(document, sha256, file_name)
 
-    def save() -> None:
-        _refuse_replacement(Document.objects.select_for_update().get(pk=document.pk), sha256, file_name)
-        document.file_name, document.file_size, document.sha256 = file_name, size, sha256
+    def save(name: str) -> None:
+        document.refresh_from_db(from_queryset=Document.objects.select_for_update())
+        _refuse_replacement(document, sha256, file_name)
+        if document.is_searchable:
+            discard(document.next_file)
+            document.next_file, document.next_file_name = name, file_name
+            document.next_file_size, document.next_sha256 = size, sha256
+        else:
+            discard(document.file)
+            document.file, document.file_name, document.file_size, document.sha256 = name, file_name, size, sha256
         document.status, document.progress, document.error, document.error_reason = Status.QUEUED, 0, "", ""
-        # A run that still reads the old original finds out that it does not hold the document any more. The other
-        # fields may have changed since `document` was read, so they are left alone.
+        # A run that still reads the old original finds out that it does not hold the document any more.
         document.run = None
-        document.save(update_fields=OF_THE_FILE)
+        document.save()
 
     _store(document, file, save)
     return document
@@ -154,8 +161,9 @@ def clean_file_name(name: str) -> str:
 
 def clean_title(title: str) -> str:
     """A title on one line, without what no database or page takes, at most 300 characters."""
-    printable = (char for char in " ".join(title.split()) if unicodedata.category(char) not in ("Cc", "Cs"))
-    return "".join(printable)[:MAX_TITLE].strip()
+    one_line = " ".join(title.split())
+    kept = (char for char in one_line if unicodedata.category(char) not in ("Cc", "Cs"))
+    return "".join(char for char in kept if char not in _REORDERING)[:MAX_TITLE].strip()
 
 
 def _permitted(viewer: Viewer, metadata: DocumentMetadata) -> int:
@@ -192,7 +200,8 @@ def _fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
 
 def _refuse_twin(viewer: Viewer, sha256: str, file_name: str) -> None:
     """Raise UploadRejected where a document that the viewer manages holds this very file."""
-    twin = Document.objects.manageable_by(viewer).filter(sha256=sha256).exclude(status=Status.ARCHIVED).first()
+    same = Q(sha256=sha256) | Q(next_sha256=sha256)
+    twin = Document.objects.manageable_by(viewer).filter(same).exclude(status=Status.ARCHIVED).first()
     if twin:
         raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
 
@@ -201,23 +210,21 @@ def _refuse_replacement(document: Document, sha256: str, file_name: str) -> None
     """Raise UploadRejected where this document cannot take this file."""
     if document.status == Status.ARCHIVED:
         raise UploadRejected("archived", "This document is archived. Restore it before you replace its file.")
-    if sha256 == document.sha256:
+    if sha256 == (document.next_sha256 or document.sha256):
         raise UploadRejected(
             "duplicate", f"“{file_name}” is the file that this document already has.", existing=document
         )
 
 
-def _store(document: Document, file: File[bytes], save: Callable[[], None]) -> None:
+def _store(document: Document, file: File[bytes], save: Callable[[str], None]) -> None:
     """Write the original, then the row; when either cannot be written the original goes again."""
-    storage, before = document.file.storage, document.file.name
-    name = original_path(document, document.file_name)
+    storage = document.file.storage
+    name = original_path(document, "")
     try:
         name = storage.save(name, file)
-        document.file = name
         with transaction.atomic():
-            save()
+            save(name)
     except BaseException:
-        document.file = before
         storage.delete(name)
         raise
     # Outside of the `try`: from here on the row is written, and whatever the queue does its original stays.

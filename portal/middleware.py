@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; empty outside requests."""
+
+MAX_FORM_BYTES = 1024 * 1024
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -41,6 +44,25 @@ class RequestIdMiddleware:
             request_id.reset(token)
         response["X-Request-ID"] = current
         return response
+
+
+class BodyLimitMiddleware:
+    """Refuses a form that is too large before anything of it is read, so that nobody fills the disk with one request.
+
+    Curators' uploads may have MAX_BATCH_BYTES, every other form 1 MB. The API's parsers have limits of their own. Must
+    stand after the session's middleware, and works before a view or the CSRF check reads the body.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdigit() and int(length) > MAX_FORM_BYTES and not request.path.startswith("/api/"):
+            uploads = request.path.startswith("/admin/ingestion/document/") and request.user.is_authenticated
+            if not uploads or not request.user.is_staff or int(length) > settings.MAX_BATCH_BYTES:
+                return render(request, "413.html", status=413)
+        return self.get_response(request)
 
 
 class DatabaseAwayMiddleware:

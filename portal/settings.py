@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "portal.middleware.BodyLimitMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "portal.middleware.DatabaseAwayMiddleware",
@@ -142,6 +143,8 @@ CACHES = {
             "SOCKET_CONNECT_TIMEOUT": 0.05,
             "SOCKET_TIMEOUT": 0.05,
             "IGNORE_EXCEPTIONS": True,
+            # Not pickle: whoever could write to the cache would run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
         },
     }
 }
@@ -163,6 +166,7 @@ STORAGES = {
 }
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=200 * 1024 * 1024)
 MAX_FILES_PER_UPLOAD = 100
+MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2 * 1024**3)
 # Above the form's own limit, so that the form can say what is wrong instead of a bare 400.
 DATA_UPLOAD_MAX_NUMBER_FILES = 10 * MAX_FILES_PER_UPLOAD
 

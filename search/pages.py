@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
@@ -19,6 +18,7 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.clearance import RestrictedQuerySet, Viewer, viewer_for
 from ingestion.models import Chunk, Document
+from ingestion.originals import original_response
 from search import service
 from search.presentation import present, search_url, section_path
 from search.query import InvalidQuery, SearchQuery, parse_query
@@ -94,7 +94,7 @@ class Opened:
 
 def _open(pk: UUID, viewer: Viewer) -> Opened:
     """The document, because the viewer may see it or because they curate it; otherwise Http404, whatever the cause."""
-    documents = Document.objects.select_related("department", "campus", "doc_type", "owner").filter(pk=pk)
+    documents = Document.objects.select_related("department", "campus", "doc_type").filter(pk=pk)
     chunks = Chunk.objects.filter(document=pk, staged=False).order_by("position")
     if document := documents.visible_to(viewer).first():
         return Opened(document, chunks.visible_to(viewer))
@@ -184,29 +184,4 @@ def document_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     viewer = viewer_for(request.user)
     if not viewer.clearance:
         return redirect_to_login(request.get_full_path())
-    document = _open(pk, viewer).document
-    try:
-        stored = document.file.open("rb")
-    except FileNotFoundError:
-        logger.error("the original of document %s is missing in the storage", document.pk)
-        raise Http404 from None
-    response = FileResponse(
-        stored,
-        as_attachment=True,
-        filename=download_name(document.file_name),
-        content_type=document.mime_type or "application/octet-stream",
-    )
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["Cache-Control"] = "private, no-store"
-    return response
-
-
-def download_name(file_name: str) -> str:
-    """A file name that is safe in a header and on the reader's disk; Django writes it as RFC 5987 asks."""
-    kept = "".join(
-        "_" if character in '/\\:*?"<>|' else character
-        for character in unicodedata.normalize("NFC", file_name)
-        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    )
-    return kept.strip(" .")[-150:] or "document"
+    return original_response(_open(pk, viewer).document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from base64 import b64decode, b64encode
 
 from django.conf import settings
 from django.core.cache import cache
@@ -22,7 +23,7 @@ def query_vector(text: str) -> list[float]:
     key = f"vector:{settings.EMBEDDING_MODEL}:{settings.EMBEDDING_DIMENSIONS}:{digest}"
     packed = cache.get(key)
     if packed is not None:
-        return list(array("f", packed))
+        return list(array("f", b64decode(packed)))
     vector = client_from_settings().embed_query(text)
-    cache.set(key, array("f", vector).tobytes(), KEPT_SECONDS)
+    cache.set(key, b64encode(array("f", vector).tobytes()).decode(), KEPT_SECONDS)
     return vector

@@ -10,17 +10,22 @@ from typing import Any
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
-SESSION_KEY = "uploads"
+SESSION_KEY = "upload_batches"
 KEPT = 10
 """Uploads that a session remembers."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A file that was not taken in, and why. `existing` is the id of the document that a duplicate is of."""
+    """A file that was not taken in, and why, as far as it may be kept.
+
+    `reason` is that of `UploadRejected`. For a duplicate there is only the id of the document that is here already:
+    whether the person may know its title is asked anew whenever the page is shown. `explanation` is for the others.
+    """
 
     file_name: str
-    explanation: str
+    reason: str
+    explanation: str = ""
     existing: str = ""
 
 

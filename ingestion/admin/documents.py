@@ -34,6 +34,7 @@ from ingestion.admin.filters import (
 from ingestion.admin.uploads import UploadPages
 from ingestion.forms import LANGUAGES, DocumentForm, ReplacementForm
 from ingestion.models import WORKING, Chunk, Document, Status
+from ingestion.originals import discard, original_response
 
 PREVIEWED = 5
 """Chunks shown on a document's page."""
@@ -289,23 +290,18 @@ class DocumentAdmin(UploadPages):
             except pipeline.UploadRejected as rejected:
                 form.add_error("file", str(rejected))
             else:
-                self.log_change(request, document, f"Replaced the file by {document.file_name}.")
+                self.log_change(request, document, f"Replaced the file by {file.name}.")
                 self.message_user(request, "The new file is queued.", messages.SUCCESS)
                 return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
         context = {"title": "Replace the file", "document": document, "original": document, "form": form}
         return self._page(request, "admin/ingestion/document/replace.html", context)
 
     def original_view(self, request: HttpRequest, object_id: str) -> HttpResponse | FileResponse:
-        """The original file, as a download: whatever is in it, the browser does not run it."""
+        """The original file, as a download: whatever is in it, the browser does not run it. 404 when it is lost."""
         document = self.get_object(request, str(object_id))
         if document is None:
             return self._unknown(request, object_id)
-        return FileResponse(
-            document.file.open("rb"),
-            as_attachment=True,
-            filename=document.file_name,
-            content_type="application/octet-stream",
-        )
+        return original_response(document)
 
     # --- Deletion ------------------------------------------------------------------------------------------------
 
@@ -323,10 +319,10 @@ class DocumentAdmin(UploadPages):
         return [self.name(document) for document in documents], counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Document) -> None:
-        """Delete the document, and its original once that holds."""
-        storage, name = obj.file.storage, str(obj.file.name)
+        """Delete the document, and its originals once that holds."""
+        files = (obj.file, obj.next_file)
         obj.delete()
-        transaction.on_commit(lambda: storage.delete(name))
+        discard(*files)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
         """Delete these documents one by one, with their originals."""

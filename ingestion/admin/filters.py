@@ -62,8 +62,10 @@ class StateFilter(admin.SimpleListFilter):
                 return queryset.filter(status__in=WORKING)
             case None:
                 return queryset
-            case state:
+            case state if state in Status.values:
                 return queryset.filter(status=state)
+            case _:
+                return queryset.none()
 
 
 class ReviewFilter(admin.SimpleListFilter):

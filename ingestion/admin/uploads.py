@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.conf import settings
@@ -17,11 +18,12 @@ from accounts.clearance import viewer_for
 from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.batches import Batch, Rejection, batch_of, remember
+from ingestion.admin.lookups import OfferedFiltersOnly
 from ingestion.forms import Upload, UploadForm
 from ingestion.models import WORKING, Document, Status
 
 
-class UploadPages(PlainChoices):
+class UploadPages(OfferedFiltersOnly, PlainChoices):
     """The pages on which documents come in. Adding one by one is the same page."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -65,8 +67,7 @@ class UploadPages(PlainChoices):
                     file, file_name=_name(file), uploader=cast(User, request.user), metadata=upload.metadata
                 )
             except pipeline.UploadRejected as rejected:
-                existing = str(rejected.existing.pk) if rejected.existing else ""
-                batch.rejections.append(Rejection(_name(file), str(rejected), existing))
+                batch.rejections.append(_rejection(_name(file), rejected))
             else:
                 batch.documents.append(str(document.pk))
                 self.log_addition(request, document, f"Uploaded {document.file_name}.")
@@ -86,8 +87,15 @@ class UploadPages(PlainChoices):
             "batch": batch,
             "documents": documents,
             "progress": Progress(documents),
+            "refused": self._refused(request, batch),
         }
         return self._page(request, "admin/ingestion/document/progress.html", context)
+
+    def _refused(self, request: HttpRequest, batch: Batch) -> list[Refused]:
+        """The files that were refused. A document that is here already is known only to who manages it now."""
+        twins = {rejection.existing for rejection in batch.rejections if rejection.existing}
+        managed = {str(document.pk): document for document in self.get_queryset(request).filter(pk__in=twins)}
+        return [Refused(rejection, managed.get(rejection.existing)) for rejection in batch.rejections]
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         """A page of the admin site about documents."""
@@ -97,6 +105,14 @@ class UploadPages(PlainChoices):
             template,
             {**self.admin_site.each_context(request), "opts": self.opts, "page_title": context["title"], **context},
         )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was refused, and the document that is here already if the person manages it."""
+
+    rejection: Rejection
+    existing: Document | None
 
 
 class Progress:
@@ -109,6 +125,13 @@ class Progress:
         self.failed = sum(document.status == Status.FAILED for document in documents)
         done = sum(100 if document.status not in WORKING else document.progress for document in documents)
         self.percent = done // self.total if self.total else 100
+
+
+def _rejection(file_name: str, rejected: pipeline.UploadRejected) -> Rejection:
+    """What is remembered of a refusal: of a duplicate not the sentence, because it names the other document."""
+    if rejected.existing is not None:
+        return Rejection(file_name, rejected.reason, existing=str(rejected.existing.pk))
+    return Rejection(file_name, rejected.reason, explanation=str(rejected))
 
 
 def _name(file: UploadedFile) -> str:

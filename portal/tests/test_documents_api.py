@@ -324,7 +324,14 @@ class TestChange:
         assert "Restore it first" in problem(desk.post(f"{DOCUMENTS}{loans.pk}/retry/"), 409)["detail"]
 
     def test_a_failed_document_is_tried_again(self, desk: Client, document: MakeDocument, library: Department) -> None:
-        failed = document("Broken", department=library, status=Status.FAILED, error="No text.", is_searchable=False)
+        failed = document(
+            "Broken",
+            department=library,
+            status=Status.FAILED,
+            error="No text.",
+            error_reason="empty",
+            is_searchable=False,
+        )
         answer = desk.post(f"{DOCUMENTS}{failed.pk}/retry/")
         assert answer.status_code == 202
         assert list(answer.json()) == KEYS

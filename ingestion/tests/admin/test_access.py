@@ -6,14 +6,16 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.utils import timezone
 
-from accounts.clearance import Role
+from accounts.clearance import LIBRARIANS, Role
 from accounts.models import Campus, Department
+from ingestion.librarians import grant_permissions
 from ingestion.models import Document, Status, Tag
-from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, person, signed_in, text_of
+from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, change, person, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +139,81 @@ def test_tags_are_counted_over_managed_documents_only(
     tag.documents.set([*managed, *hidden])
     (counted,) = desk.get("/admin/ingestion/tag/").context["cl"].result_list
     assert counted.managed_count == len(managed)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "title__regex=(",
+        "title__startswith=Ours",
+        "sha256__startswith=0",
+        "department__name=Finance",
+        "owner__password__startswith=a",
+        "id__exact=x",
+        "nonsense=1",
+    ],
+)
+def test_the_list_is_narrowed_by_its_own_filters_only(desk: Client, managed: list[Document], query: str) -> None:
+    assert desk.get(f"{LIST}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["tag", "documenttype"])
+def test_the_lists_of_words_are_narrowed_by_no_column(admin_desk: Client, desk: Client, kind: str) -> None:
+    assert admin_desk.get(f"/admin/ingestion/{kind}/?name__regex=(").status_code == 400
+    assert desk.get(f"/admin/ingestion/{kind}/?name__regex=(").status_code in (400, 403)
+
+
+@pytest.mark.usefixtures("managed")
+@pytest.mark.parametrize(
+    "name", ["state", "review", "upload", "department", "type", "campus", "clearance", "audience", "language"]
+)
+@pytest.mark.parametrize("value", ["", "x", "(", "%00", "99999999999999999999", "none"])
+def test_no_value_of_a_filter_is_a_server_error(desk: Client, name: str, value: str) -> None:
+    assert desk.get(f"{LIST}?{name}={value}").status_code in (200, 302)
+
+
+def _listed_and_offered_tags(client: Client) -> tuple[set[str], set[str]]:
+    listed = {tag.name for tag in client.get("/admin/ingestion/tag/").context["cl"].result_list}
+    answer = client.get(
+        "/admin/autocomplete/", {"app_label": "ingestion", "model_name": "document", "field_name": "tags", "term": ""}
+    )
+    return listed, {one["text"] for one in answer.json()["results"]}
+
+
+def test_librarians_see_tags_of_managed_documents_and_unused_ones_only(
+    desk: Client, admin_desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    ours, both, theirs, unused = (Tag.objects.create(name=name) for name in ("ours", "both", "theirs", "unused"))
+    ours.documents.set(managed)
+    both.documents.set([managed[0], hidden[0]])
+    theirs.documents.set(hidden)
+    assert _listed_and_offered_tags(desk) == ({"ours", "both", "unused"}, {"ours", "both", "unused"})
+    everything = {"ours", "both", "theirs", "unused"}
+    assert _listed_and_offered_tags(admin_desk) == (everything, everything)
+    assert "theirs" not in text_of(desk, change(managed[0]))
+    assert desk.get(f"/admin/ingestion/tag/{theirs.pk}/change/").status_code == 302
+    assert desk.get(f"/admin/ingestion/tag/{unused.pk}/change/").status_code == 200
+
+
+def test_librarians_do_not_rename_tags(desk: Client, admin_desk: Client) -> None:
+    tag = Tag.objects.create(name="lamps")
+    address = f"/admin/ingestion/tag/{tag.pk}/change/"
+    assert desk.post(address, {"name": "torches"}).status_code == 403
+    tag.refresh_from_db()
+    assert tag.name == "lamps"
+    admin_desk.post(address, {"name": "torches"})
+    tag.refresh_from_db()
+    assert tag.name == "torches"
+
+
+def test_permissions_that_an_earlier_release_gave_are_taken_back() -> None:
+    group = Group.objects.get(name=LIBRARIANS)
+    elsewhere = Permission.objects.get(codename="view_campus")
+    group.permissions.add(elsewhere, *Permission.objects.filter(codename__in=["change_tag", "delete_document"]))
+    grant_permissions()
+    assert set(group.permissions.values_list("codename", flat=True)) == {
+        "add_document", "view_document", "change_document", "add_tag", "view_tag", "view_campus",
+    }  # fmt: skip
 
 
 def test_librarians_add_tags_but_make_no_document_types_and_delete_nothing(

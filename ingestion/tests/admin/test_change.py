@@ -80,8 +80,9 @@ def test_what_an_owned_document_has_already_may_stay(
     assert answer.status_code == 302
     document.refresh_from_db()
     assert (document.title, document.clearance, document.department) == ("Renamed", 4, library)
-    desk.post(change(document), metadata(document, clearance=3))
-    assert "clearance" in desk.post(change(document), metadata(document, clearance=4)).context["adminform"].form.errors
+    for opened in ({"clearance": 3}, {"visible_until": "2036-05-01T10:00"}):
+        answer = desk.post(change(document), metadata(document, **opened))
+        assert list(answer.context["adminform"].form.errors) == list(opened)
 
 
 def test_a_window_that_ends_before_it_begins_is_refused(desk: Client, managed: list[Document]) -> None:
@@ -116,6 +117,13 @@ def test_the_original_comes_as_a_download_that_no_browser_runs(desk: Client, man
     assert b"".join(answer.streaming_content) == b"Ours failed"
     assert answer["Content-Disposition"] == 'attachment; filename="Ours failed.txt"'
     assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/octet-stream", "nosniff")
+    assert "sandbox" in answer["Content-Security-Policy"]
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_an_original_that_the_storage_has_lost_is_not_found(desk: Client, managed: list[Document]) -> None:
+    Path(managed[0].file.path).unlink()
+    assert desk.get(f"{LIST}{managed[0].pk}/original/").status_code == 404
 
 
 def test_a_failed_document_is_retried(
@@ -180,7 +188,8 @@ def test_a_file_is_replaced(
         answer = desk.post(address, {"file": SimpleUploadedFile("new.txt", b"New words.")})
     assert answer["Location"] == change(document)
     document.refresh_from_db()
-    assert (document.file_name, document.status, document.is_searchable) == ("new.txt", Status.QUEUED, True)
+    assert (document.next_file_name, document.status, document.is_searchable) == ("new.txt", Status.QUEUED, True)
+    assert LogEntry.objects.get(object_id=str(document.pk)).get_change_message() == "Replaced the file by new.txt."
     assert queued
 
 
@@ -190,17 +199,20 @@ def test_an_archived_document_is_restored_before_its_file_is_replaced(desk: Clie
     assert managed[3].status == Status.ARCHIVED
 
 
-def test_an_administrator_deletes_after_confirming_and_the_original_goes_too(
+def test_an_administrator_deletes_after_confirming_and_its_originals_go_too(
     admin_desk: Client, managed: list[Document], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     document = managed[0]
-    original = Path(document.file.path)
+    admin_desk.post(f"{LIST}{document.pk}/replace/", {"file": SimpleUploadedFile("new.txt", b"New words.")})
+    document.refresh_from_db()
+    originals = [Path(document.file.path), Path(document.next_file.path)]
+    assert all(original.exists() for original in originals)
     assert "Are you sure" in text_of(admin_desk, f"{LIST}{document.pk}/delete/")
     assert Document.objects.filter(pk=document.pk).exists()
     with django_capture_on_commit_callbacks(execute=True):
         admin_desk.post(f"{LIST}{document.pk}/delete/", {"post": "yes"})
     assert not Document.objects.filter(pk=document.pk).exists()
-    assert not original.exists()
+    assert not any(original.exists() for original in originals)
 
 
 def test_a_department_campus_or_type_in_use_cannot_be_deleted(

@@ -47,6 +47,27 @@ def test_each_of_several_files_is_told_its_own_fate(
     assert "“empty.txt” is empty" in text
 
 
+def test_a_duplicate_of_a_document_that_was_reclassified_since_is_not_named_any_more(
+    desk: Client, make: Make, finance: Department
+) -> None:
+    twin = make("Here already", finance)
+    page = upload(desk, finance, ("copy.txt", b"Here already"))["Location"]
+    assert "is already here as “Here already”" in text_of(desk, page)
+    assert "Here already" not in str(dict(desk.session))
+    Document.objects.filter(pk=twin.pk).update(clearance=4)
+    text = text_of(desk, page)
+    assert "“copy.txt” is already here." in text
+    assert "Here already" not in text
+    assert str(twin.pk) not in text
+
+
+def test_a_duplicate_of_a_document_that_is_gone_is_still_told(desk: Client, make: Make, finance: Department) -> None:
+    twin = make("Here already", finance)
+    page = upload(desk, finance, ("copy.txt", b"Here already"))["Location"]
+    twin.delete()
+    assert "“copy.txt” is already here." in text_of(desk, page)
+
+
 def test_the_page_of_an_upload_is_its_uploaders_only(desk: Client, admin_desk: Client, finance: Department) -> None:
     page = upload(desk, finance, ("one.txt", b"One."))["Location"]
     assert "one.txt" in text_of(desk, page)
