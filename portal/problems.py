@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -44,10 +45,15 @@ def _field_errors(detail: Any) -> dict[str, list[str]]:
     """Field name -> sentences, whatever shape the serializer's errors have."""
     if isinstance(detail, dict):
         return {
-            str(name): [str(error) for error in (errors if isinstance(errors, list) else [errors])]
+            _whole(name): [_whole(error) for error in (errors if isinstance(errors, list) else [errors])]
             for name, errors in detail.items()
         }
-    return {"non_field_errors": [str(error) for error in (detail if isinstance(detail, list) else [detail])]}
+    return {"non_field_errors": [_whole(error) for error in (detail if isinstance(detail, list) else [detail])]}
+
+
+def _whole(text: Any) -> str:
+    """A text that can be sent: half a character that a body held ("\\ud800") stands in it as a question mark."""
+    return str(text).encode(errors="replace").decode()
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
@@ -78,7 +84,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     return response
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 of requests that no view ever saw, such as those for another host."""
     if request.path.startswith("/api/"):
         return problem_response(400, "The request is malformed.")
@@ -89,7 +95,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """404 of unknown paths: a problem below /api/, a page elsewhere. Says nothing about why."""
     if request.path.startswith("/api/"):
         return problem_response(404, "Not found.")
-    return render(request, "404.html", status=404)
+    response = render(request, "404.html", status=404)
+    # Whether anybody looked who asks must not show: an address that is hidden from them is not to be told from none.
+    patch_vary_headers(response, ["Cookie"])
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

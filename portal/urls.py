@@ -7,7 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
-from accounts.api import MeView
+from accounts.api import MeView, RefreshSerializer
 from accounts.parsing import BoundedJSONParser
 from portal import health, metrics
 
@@ -16,7 +16,10 @@ SWAGGER_STYLE = "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"
 
 api = [
     path("token/", TokenObtainPairView.as_view(parser_classes=[BoundedJSONParser])),
-    path("token/refresh/", TokenRefreshView.as_view(parser_classes=[BoundedJSONParser])),
+    path(
+        "token/refresh/",
+        TokenRefreshView.as_view(parser_classes=[BoundedJSONParser], serializer_class=RefreshSerializer),
+    ),
     path("me/", MeView.as_view()),
     path("", include("search.api_urls")),
     path("", include("ingestion.urls")),

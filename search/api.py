@@ -39,6 +39,9 @@ class HitDocumentSerializer(serializers.Serializer[object]):
     last_reviewed = serializers.DateField(allow_null=True)
 
 
+HIT_DOCUMENT_FIELDS = tuple(str(name) for name in HitDocumentSerializer().fields)
+
+
 class PassageSerializer(serializers.Serializer[Passage]):
     """One piece of text of a hit."""
 
@@ -131,7 +134,7 @@ def passage_json(passage: Passage) -> dict[str, Any]:
 
 def hit_json(hit: Hit) -> dict[str, Any]:
     """A hit as the contract writes it: its document, its best passage, and the others."""
-    document = {name: getattr(hit.document, name) for name in HitDocumentSerializer().fields}
+    document = {name: getattr(hit.document, name) for name in HIT_DOCUMENT_FIELDS}
     return {
         "document": document,
         **passage_json(hit.best),
@@ -195,8 +198,9 @@ class SearchView(APIView):
             query: SearchQuery = parse(data)
         except InvalidQuery as error:
             raise serializers.ValidationError(error.errors) from None
-        page = service.search(query, viewer=viewer_for(request.user), request_id=request.request_id, endpoint="api")
-        return Response(page_json(page, request.request_id))
+        request_id = str(getattr(request, "request_id", ""))
+        page = service.search(query, viewer=viewer_for(request.user), request_id=request_id, endpoint="api")
+        return Response(page_json(page, request_id))
 
 
 class SuggestView(APIView):

@@ -7,15 +7,23 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count
 from django.utils import timezone
 
 from search.models import SearchEvent
+from search.query import Mode
 
 
 def purge() -> int:
     """Delete searches that are older than AUDIT_RETENTION_DAYS; how many they were."""
     oldest = timezone.now() - timedelta(days=settings.AUDIT_RETENTION_DAYS)
     return SearchEvent.objects.filter(at__lt=oldest).delete()[1].get("search.SearchEvent", 0)
+
+
+def most_frequent(limit: int) -> list[str]:
+    """What was asked most often by meaning, most frequent first, as far back as the trail goes."""
+    asked = SearchEvent.objects.exclude(mode=Mode.KEYWORD.value).order_by().values("query").annotate(times=Count("pk"))
+    return [one["query"] for one in asked.order_by("-times", "query")[:limit]]
 
 
 def export() -> Iterator[dict[str, Any]]:

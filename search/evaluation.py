@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def _load(judged: JudgedSet, department: Department) -> dict[str, str]:
     return names
 
 
-def measures(runs: dict[str, Sequence[str]], relevant: dict[str, set[str]]) -> dict[str, float]:
+def measures(runs: Mapping[str, Sequence[str]], relevant: Mapping[str, set[str]]) -> dict[str, float]:
     """nDCG@10, MRR@10, recall@10 and recall@100, each averaged over the queries, with binary relevance."""
     averaged = {
         "ndcg@10": [ndcg(runs[query], relevant[query], 10) for query in runs],

@@ -71,11 +71,13 @@ class SearchQuery:
         """The same search from its first page, without this filter, or without this one value of it."""
         current = getattr(self, FILTERS[name])
         left = tuple(one for one in current if one != value) if isinstance(current, tuple) and value else None
-        return replace(self, page=1, **{FILTERS[name]: left or (() if isinstance(current, tuple) else None)})
+        changes: dict[str, Any] = {FILTERS[name]: left or (() if isinstance(current, tuple) else None)}
+        return replace(self, page=1, **changes)
 
     def having(self, name: str, value: str) -> SearchQuery:
         """The same search from its first page, with one more value of this (repeatable) filter."""
-        return replace(self, page=1, **{FILTERS[name]: (*getattr(self, FILTERS[name]), value)})
+        changes: dict[str, Any] = {FILTERS[name]: (*getattr(self, FILTERS[name]), value)}
+        return replace(self, page=1, **changes)
 
 
 FILTERS = {
@@ -199,7 +201,7 @@ class SearchForm(forms.Form):
 class InvalidQuery(ValueError):
     """A search that cannot be run; `errors` names each field and says what to do."""
 
-    def __init__(self, errors: Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, errors: Mapping[str, Iterable[object]]) -> None:
         self.errors = {name: [str(error) for error in found] for name, found in errors.items()}
         super().__init__("; ".join(f"{name}: {' '.join(found)}" for name, found in self.errors.items()))
 
@@ -215,7 +217,7 @@ def parse_query(data: Mapping[str, Any]) -> SearchQuery:
         )
     form = SearchForm(data)
     if not form.is_valid():
-        raise InvalidQuery(form.errors)
+        raise InvalidQuery(dict(form.errors))
     return form.to_query()
 
 

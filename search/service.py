@@ -63,7 +63,8 @@ def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitD
 
 
 def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
-    vector, degraded = None, ()
+    vector: list[float] | None = None
+    degraded: tuple[str, ...] = ()
     if query.mode is not Mode.KEYWORD:
         try:
             vector = query_vector(query.text)

@@ -176,17 +176,11 @@ class TestSearch:
         assert answer.status_code == 400, answer.content
         assert list(answer.json()["errors"]) == [field]
 
-    @pytest.mark.parametrize(
-        "body", ["{", '{"query": NaN}', "\x00", '"' + "\\ud800", "[" * 50_000, '{"query": 1' + "0" * 5000]
-    )
+    @pytest.mark.parametrize("body", ["{", '{"query": NaN}', "\x00", "[" * 50_000, '{"query": 1' + "0" * 5000])
     def test_what_is_no_json_is_a_400(self, client: Client, db: None, body: str) -> None:
         answer = client.post("/api/v1/search/", body, content_type="application/json")
         assert answer.status_code == 400
         assert answer.json()["detail"]
-
-    def test_a_lone_surrogate_in_json_is_dropped(self, client: Client, corpus: dict[str, Document]) -> None:
-        answer = client.post("/api/v1/search/", '{"query": "bo\\ud800oks"}', content_type="application/json")
-        assert answer.json()["query"] == "books"
 
     @pytest.mark.parametrize(
         "text",
