@@ -134,11 +134,15 @@ def report() -> dict[str, Any]:
     }
 
 
+FORWARDING = frozenset(("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"))
+"""Headers by which a proxy says that it asks for somebody else."""
+
+
 def is_operator(request: HttpRequest) -> bool:
     """Whether this request comes from an administrator or from one of the operators' networks."""
     address = ip_address(request.META["REMOTE_ADDR"] or "::")
     # A proxy on this machine speaks for others; its own checks carry no forwarding header.
-    direct = "X-Forwarded-For" not in request.headers
+    direct = not FORWARDING.intersection(name.lower() for name in request.headers)
     if direct and any(address in ip_network(network) for network in settings.OPERATOR_NETWORKS):
         return True
     try:

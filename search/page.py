@@ -63,6 +63,7 @@ class SearchPage:
     """One page of an answered search.
 
     `degraded` says in codes what the answer had to do without: `embedding_unavailable` means words only.
+    `words_found` is false when no match holds any of the query's words: then all are near in meaning at best.
     `response_time` is in seconds. `count` is the number of documents that matched, of which this page shows some.
     """
 
@@ -79,4 +80,5 @@ class SearchPage:
     degraded: tuple[str, ...] = ()
     did_you_mean: str | None = None
     from_cache: bool = False
+    words_found: bool = True
     page_count: int = field(default=1)

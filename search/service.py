@@ -90,6 +90,7 @@ def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
         page_count=math.ceil(len(ranked) / query.page_size),
         hits=_hits(ranked[first : first + query.page_size], described, query, viewer),
         facets=_facets(described.values()),
+        words_found=asked.mode is Mode.SEMANTIC or any(candidate.coverage for candidate in found),
         timestamp=timezone.now(),
         response_time=round(time.perf_counter() - started, 4),
     )

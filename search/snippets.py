@@ -76,9 +76,6 @@ def matches(text: str, query: str) -> list[tuple[int, int]]:
     return spans
 
 
-_matches = matches
-
-
 @lru_cache(maxsize=20_000)
 def _inside(word: str, query: str) -> tuple[tuple[int, int], ...]:
     """Which stretches of a text's word are words of the query. Kept, because a text repeats its words."""

@@ -135,6 +135,18 @@ def test_a_large_form_is_refused_before_it_is_read(client: Client, librarian: Us
     assert client.post("/admin/ingestion/document/upload/", {"title": large}).status_code == 200
 
 
+def test_an_answer_without_the_words_says_so(client: Client, taken_in: Document) -> None:
+    notice = "No document has these words."
+    assert notice in client.get("/search/", {"q": "xyzzyplugh"}).content.decode()
+    assert notice not in client.get("/search/", {"q": "borrow a book"}).content.decode()
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
+def test_a_proxy_on_this_machine_is_no_operator(client: Client, header: str) -> None:
+    assert client.get("/metrics").status_code == 200
+    assert client.get("/metrics", headers={header: "203.0.113.9"}).status_code == 404
+
+
 def test_a_language_without_stems_is_searched_by_its_plain_words(settings, taken_in: Document) -> None:
     settings.SEARCH_LANGUAGES = ["en", "zh"]
     answer = APIClient().get("/api/v1/search/", {"q": "borrow a book", "mode": "keyword"})
