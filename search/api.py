@@ -260,7 +260,7 @@ class FeedbackView(APIView):
 
     @extend_schema(request=FeedbackSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        """Note the verdict on a document that one of the person's own searches showed them."""
+        """Note the verdict on a document that the person may see, as the answer to a search of their own."""
         given = FeedbackSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         viewer = viewer_for(request.user)
