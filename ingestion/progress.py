@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from ingestion import statistics
@@ -27,8 +26,8 @@ class NothingMoves(Exception):
 def counts(documents: QuerySet[Document] | None = None) -> dict[str, int]:
     """How many documents are in which state; every state is named."""
     documents = Document.objects.all() if documents is None else documents
-    found = Counter(documents.order_by().values_list("status", flat=True))
-    return {status.value: found[status] for status in Status}
+    found = dict(documents.order_by().values_list("status").annotate(count=Count("pk")))
+    return {status.value: found.get(status, 0) for status in Status}
 
 
 def waiting_chunks() -> int:

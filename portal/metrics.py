@@ -9,13 +9,12 @@ from collections.abc import Iterator
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ingestion.models import Document
+from ingestion import progress
 from portal.health import is_operator
 from portal.problems import not_found
 
@@ -45,7 +44,7 @@ class StateCollector:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
             yield GaugeMetricFamily("db_connections_active", "Connections to the database.", value=cursor.fetchone()[0])
         documents = GaugeMetricFamily("ingestion_documents", "Documents by state.", labels=["status"])
-        for status, count in Document.objects.order_by().values_list("status").annotate(count=Count("pk")):
+        for status, count in progress.counts().items():
             documents.add_metric([status], count)
         yield documents
 

@@ -10,8 +10,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.clearance import Role
 from accounts.models import User
-from ingestion import vectorspace
-from ingestion.models import Document, Status
+from ingestion import progress, vectorspace
+from ingestion.models import Status
 from portal import health
 
 
@@ -57,9 +57,9 @@ def _administrator() -> Finding:
 
 
 def _corpus() -> Finding:
-    ready = Document.objects.filter(status=Status.READY).count()
-    failed = Document.objects.filter(status=Status.FAILED).count()
-    return Finding("corpus", ready > 0, f"{ready} documents ready, {failed} failed", needed=False)
+    counts = progress.counts()
+    detail = f"{counts[Status.READY]} documents ready, {counts[Status.FAILED]} failed"
+    return Finding("corpus", counts[Status.READY] > 0, detail, needed=False)
 
 
 def _cookies() -> Finding:
