@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.rollout import admission_of
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 LIBRARIANS = "Librarians"
 """Name of the group whose members upload and curate."""
+
+CURATORS = "Curators"
+"""Name of the group whose members do so for those of their departments that they were given to curate."""
 
 EVERYONE = 0
 """Stands in `readers` for 'no particular department': the whole institution. No department has this id."""
@@ -70,7 +75,9 @@ NEEDS_DEPARTMENT = Clearance.STAFF
 class Viewer:
     """What one person may see, as it stands at this request.
 
-    `clearance` 0 sees nothing at all. `departments` are ids; `every_department` is the administrator's.
+    `clearance` 0 sees nothing at all. `departments` are ids; `every_department` is the administrator's. `curated` are
+    the departments whose documents they edit. `phase` is the roll-out's that admits them, empty where there is none;
+    whoever is not `admitted` sees nothing yet. `seen_as` says as whom a curator looks, where it is not as themselves.
     """
 
     role: str
@@ -80,6 +87,10 @@ class Viewer:
     user_id: int | None = None
     campus_id: int | None = None
     librarian: bool = False
+    curated: frozenset[int] = field(default_factory=frozenset)
+    admitted: bool = True
+    phase: str = ""
+    seen_as: str = ""
 
     @property
     def affiliated(self) -> bool:
@@ -96,12 +107,12 @@ class Viewer:
 
         Owning it is not enough: somebody above may have restricted it since.
         """
-        return self.every_department or (clearance <= self.effective_clearance and department_id in self.departments)
+        return self.every_department or (clearance <= self.effective_clearance and department_id in self.curated)
 
     @property
     def curates(self) -> bool:
         """Whether the viewer may upload and edit documents at all."""
-        return self.librarian or self.role == Role.ADMIN
+        return self.librarian or bool(self.curated) or self.role == Role.ADMIN
 
 
 PUBLIC_VIEWER = Viewer(ANONYMOUS_ROLE, ROLE_CLEARANCE[ANONYMOUS_ROLE])
@@ -114,18 +125,37 @@ OPERATOR = Viewer(Role.ADMIN, ROLE_CLEARANCE[Role.ADMIN], every_department=True)
 def viewer_for(user: User | AnonymousUser) -> Viewer:
     """The viewer behind a request's user, read from the database now and never from a token or a parameter.
 
-    Anonymous and disabled people are the lowest viewer; with `PUBLIC_SEARCH` off they see nothing.
+    Anonymous and disabled people are the lowest viewer; with `PUBLIC_SEARCH` off they see nothing. Nor does anybody
+    whom the roll-out does not admit yet. A curator who looks as somebody else is that viewer (accounts.seeing).
     """
     if not user.is_authenticated or not user.is_active:
-        return Viewer(ANONYMOUS_ROLE, ROLE_CLEARANCE[ANONYMOUS_ROLE] if settings.PUBLIC_SEARCH else 0)
+        admission = admission_of(None)
+        public = settings.PUBLIC_SEARCH and admission.admitted
+        return Viewer(
+            ANONYMOUS_ROLE,
+            ROLE_CLEARANCE[ANONYMOUS_ROLE] if public else 0,
+            admitted=admission.admitted,
+            phase=admission.phase,
+        )
+    if user.seen_as is not None:
+        return user.seen_as
+    departments = frozenset(user.departments.values_list("pk", flat=True))
+    curated = departments if user.is_librarian else frozenset[int]()
+    if user.is_curator and not user.is_librarian:
+        # Who left a department no longer curates it.
+        curated = departments & frozenset(user.curated_departments.values_list("pk", flat=True))
+    admission = admission_of(user)
     return Viewer(
         role=user.role,
-        clearance=ROLE_CLEARANCE[user.role],
-        departments=frozenset(user.departments.values_list("pk", flat=True)),
+        clearance=ROLE_CLEARANCE[user.role] if admission.admitted else 0,
+        departments=departments,
         every_department=user.role == Role.ADMIN,
         user_id=user.pk,
         campus_id=user.campus_id,
         librarian=user.is_librarian,
+        curated=curated,
+        admitted=admission.admitted,
+        phase=admission.phase,
     )
 
 
@@ -181,12 +211,12 @@ class CuratedQuerySet(RestrictedQuerySet):
     def manageable_by(self, viewer: Viewer) -> Self:
         """What this viewer may edit, in any state.
 
-        Administrators: everything. Librarians: what they own, and what belongs to a department of theirs as far as
-        they meet its access. Everybody else: nothing.
+        Administrators: everything. Librarians and curators: what they own, and what belongs to a department that they
+        curate, as far as they meet its access. Everybody else: nothing.
         """
         if viewer.role == Role.ADMIN:
             return self.all()
-        if not viewer.librarian:
+        if not viewer.curates:
             return self.none()
-        curated = _access_met(viewer) & Q(department__in=viewer.departments)
+        curated = _access_met(viewer) & Q(department__in=viewer.curated)
         return self.filter(Q(owner=viewer.user_id) | curated)

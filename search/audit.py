@@ -34,6 +34,8 @@ def export() -> Iterator[dict[str, Any]]:
             "at": event.at.isoformat(),
             "user": event.user.username if event.user else None,
             "role": event.role,
+            "seen_as": event.seen_as,
+            "phase": event.phase,
             "query": event.query,
             "filters": event.filters,
             "mode": event.mode,

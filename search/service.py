@@ -170,6 +170,8 @@ def _note(page: SearchPage, query: SearchQuery, viewer: Viewer, request_id: str)
         id=page.search_id,
         user_id=viewer.user_id,
         role=viewer.role,
+        seen_as=viewer.seen_as,
+        phase=viewer.phase,
         query=query.text,
         filters=query.filters,
         mode=page.mode,

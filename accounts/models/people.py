@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.functional import cached_property
 
-from accounts.clearance import LIBRARIANS, Role
+from accounts.clearance import CURATORS, LIBRARIANS, Role, Viewer
 
 
 class Campus(models.Model):
@@ -74,12 +75,53 @@ class User(AbstractUser):
         help_text="Documents of this campus rank a little higher for this person; none are hidden.",
     )
 
+    curated_departments = models.ManyToManyField(
+        Department,
+        blank=True,
+        related_name="curators",
+        help_text="For members of Curators: those of their departments whose documents they upload and edit. "
+        "Librarians curate all departments that they belong to.",
+    )
+    external_id = models.CharField(
+        max_length=400,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Who this is at the single sign-on provider: its issuer and subject. Empty for local accounts.",
+    )
+    is_service = models.BooleanField(
+        "service account",
+        default=False,
+        help_text="Another system, not a person: it signs in with API keys only.",
+    )
+    sign_in_epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Sessions and tokens of an earlier epoch are no longer taken."
+    )
+
     objects = PersonManager()  # type: ignore[misc]  # the stubs know a class variable only
 
+    seen_as: Viewer | None = None
+    """As whom this request looks at the portal, when it is not as the person themselves (accounts.seeing)."""
+
     @cached_property
+    def group_names(self) -> frozenset[str]:
+        """The groups that this person is in."""
+        return frozenset(self.groups.values_list("name", flat=True))
+
+    @property
     def is_librarian(self) -> bool:
         """Whether this person is in the group of librarians."""
-        return self.groups.filter(name=LIBRARIANS).exists()
+        return LIBRARIANS in self.group_names
+
+    @property
+    def is_curator(self) -> bool:
+        """Whether this person curates some departments without being a librarian."""
+        return CURATORS in self.group_names
+
+    def get_session_auth_hash(self) -> str:
+        """Django's own, which changes with the password, and with each sign-out everywhere."""
+        return salted_hmac("accounts.sessions", f"{self.password}:{self.sign_in_epoch}", algorithm="sha256").hexdigest()
 
     @property
     def is_superuser(self) -> bool:  # type: ignore[override]
@@ -89,7 +131,7 @@ class User(AbstractUser):
     @property
     def is_staff(self) -> bool:  # type: ignore[override]
         """Whether the admin site is open to this person."""
-        return self.is_superuser or self.is_librarian
+        return self.is_superuser or self.is_librarian or self.is_curator
 
     class Meta:
         ordering = ["username"]

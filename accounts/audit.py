@@ -1,0 +1,42 @@
+"""Noting who did what: the one way into the trail of acts (searches have their own, in search.audit)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+
+from accounts.addresses import client_address
+from accounts.models import AuditEvent
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from accounts.models import User
+
+
+def note(
+    action: str,
+    *,
+    actor: User | AnonymousUser | None,
+    subject: str = "",
+    request: HttpRequest | None = None,
+    **details: Any,
+) -> None:
+    """Write one act, in the transaction that it is part of.
+
+    `action` is one of a few fixed words such as `api_key_made`, `subject` names whom or what it was done to, `details`
+    are JSON. Never a secret and never a document's text.
+    """
+    known = actor if actor is not None and actor.is_authenticated else None
+    seen_as = known.seen_as.seen_as if known is not None and known.seen_as is not None else ""
+    AuditEvent.objects.create(
+        actor=known,
+        actor_name=known.username if known is not None else "",
+        seen_as=seen_as,
+        action=action,
+        subject=subject[:200],
+        details=details,
+        address=(client_address(request) or None) if request is not None else None,
+        request_id=str(getattr(request, "request_id", "")) if request is not None else "",
+    )

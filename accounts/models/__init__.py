@@ -1,0 +1,19 @@
+"""Who is asking, and how they prove it."""
+
+from accounts.models.audit import AuditEvent
+from accounts.models.claims import ClaimRule
+from accounts.models.people import Campus, Department, PersonManager, User
+from accounts.models.rollout import Phase
+from accounts.models.tokens import ApiKey, RevokedGrant
+
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Campus",
+    "ClaimRule",
+    "Department",
+    "PersonManager",
+    "Phase",
+    "RevokedGrant",
+    "User",
+]
