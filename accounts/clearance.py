@@ -77,7 +77,8 @@ class Viewer:
 
     `clearance` 0 sees nothing at all. `departments` are ids; `every_department` is the administrator's. `curated` are
     the departments whose documents they edit. `phase` is the roll-out's that admits them, empty where there is none;
-    whoever is not `admitted` sees nothing yet. `seen_as` says as whom a curator looks, where it is not as themselves.
+    whoever is not `admitted` sees nothing yet. `seen_as` says as whom a curator looks, where it is not as themselves:
+    then a document must also be for one of the curator's own departments (`within`; None: they have every one).
     """
 
     role: str
@@ -91,6 +92,7 @@ class Viewer:
     admitted: bool = True
     phase: str = ""
     seen_as: str = ""
+    within: frozenset[int] | None = None
 
     @property
     def affiliated(self) -> bool:
@@ -107,12 +109,18 @@ class Viewer:
 
         Owning it is not enough: somebody above may have restricted it since.
         """
+        if self.seen_as:
+            return False
         return self.every_department or (clearance <= self.effective_clearance and department_id in self.curated)
+
+    def may_file_under(self, department_id: int) -> bool:
+        """Whether the viewer may put a document, new or not, under this department."""
+        return self.curates and (self.every_department or department_id in self.curated)
 
     @property
     def curates(self) -> bool:
-        """Whether the viewer may upload and edit documents at all."""
-        return self.librarian or bool(self.curated) or self.role == Role.ADMIN
+        """Whether the viewer may upload and edit documents at all. Nobody does while they look as somebody else."""
+        return not self.seen_as and (self.librarian or bool(self.curated) or self.role == Role.ADMIN)
 
 
 PUBLIC_VIEWER = Viewer(ANONYMOUS_ROLE, ROLE_CLEARANCE[ANONYMOUS_ROLE])
@@ -139,20 +147,21 @@ def viewer_for(user: User | AnonymousUser) -> Viewer:
         )
     if user.seen_as is not None:
         return user.seen_as
-    departments = frozenset(user.departments.values_list("pk", flat=True))
-    curated = departments if user.is_librarian else frozenset[int]()
-    if user.is_curator and not user.is_librarian:
+    belongs = user.memberships()
+    librarian = LIBRARIANS in belongs.groups
+    curated = belongs.departments if librarian else frozenset[int]()
+    if CURATORS in belongs.groups and not librarian:
         # Who left a department no longer curates it.
-        curated = departments & frozenset(user.curated_departments.values_list("pk", flat=True))
+        curated = belongs.departments & belongs.curated
     admission = admission_of(user)
     return Viewer(
         role=user.role,
         clearance=ROLE_CLEARANCE[user.role] if admission.admitted else 0,
-        departments=departments,
+        departments=belongs.departments,
         every_department=user.role == Role.ADMIN,
         user_id=user.pk,
         campus_id=user.campus_id,
-        librarian=user.is_librarian,
+        librarian=librarian,
         curated=curated,
         admitted=admission.admitted,
         phase=admission.phase,
@@ -188,6 +197,8 @@ def _access_met(viewer: Viewer) -> Q:
     met = Q(clearance__lte=viewer.effective_clearance)
     if not viewer.every_department:
         met &= Q(readers__overlap=[EVERYONE, *sorted(viewer.departments)])
+    if viewer.within is not None:
+        met &= Q(readers__overlap=[EVERYONE, *sorted(viewer.within)])
     return met
 
 
@@ -214,9 +225,9 @@ class CuratedQuerySet(RestrictedQuerySet):
         Administrators: everything. Librarians and curators: what they own, and what belongs to a department that they
         curate, as far as they meet its access. Everybody else: nothing.
         """
-        if viewer.role == Role.ADMIN:
-            return self.all()
         if not viewer.curates:
             return self.none()
+        if viewer.role == Role.ADMIN:
+            return self.all()
         curated = _access_met(viewer) & Q(department__in=viewer.curated)
         return self.filter(Q(owner=viewer.user_id) | curated)

@@ -1,16 +1,34 @@
-"""How many requests a minute a person may make of the API, by role (DESIGN, section 2)."""
+"""How many requests a minute somebody may make, by role (DESIGN, section 2).
+
+Who is signed in is counted as a person, whether by session, token or key; everybody else by their address. Over all
+of them stands a ceiling for each address. What is counted where and why: docs/decisions/0010-throttles.md.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from prometheus_client import Counter
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 
+from accounts.addresses import client_address
 from accounts.clearance import ANONYMOUS_ROLE, Role
+from accounts.counters import counters
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
     from rest_framework.views import APIView
+
+    from accounts.models import User
 
 REQUESTS_A_MINUTE: dict[str, int] = {
     ANONYMOUS_ROLE: 20,
@@ -20,16 +38,119 @@ REQUESTS_A_MINUTE: dict[str, int] = {
     Role.ADMIN: 200,
 }
 
+PAGES_TIMES = 3
+"""A browser asks several times a question (as somebody types, and for each document opened), so pages may be this
+many times as many; they are counted apart from the API."""
 
-class RoleThrottle(SimpleRateThrottle):
-    """Counts per person, and per address for those who are not signed in."""
+IPV6_SITE = 64
+"""Length of the prefix that one household or office has: whoever has one address of it has them all."""
 
-    scope = "role"
-    rate = f"{REQUESTS_A_MINUTE[ANONYMOUS_ROLE]}/min"
+REFUSED = Counter("requests_throttled_total", "Requests refused because there were too many.", ["counter"])
 
-    def get_cache_key(self, request: Request, view: APIView) -> str:
-        """The counter of this person or address, with the rate of their role set beside it."""
-        role = request.user.role if request.user.is_authenticated else ANONYMOUS_ROLE
-        self.num_requests, self.duration = REQUESTS_A_MINUTE[role], 60
-        ident = request.user.pk if request.user.is_authenticated else self.get_ident(request)
-        return self.cache_format % {"scope": role, "ident": ident}
+
+@dataclass(frozen=True)
+class Refusal:
+    """Too many requests: of how many a minute, and in how many whole seconds the next one will be let through."""
+
+    limit: int
+    retry_after: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What tells a program when to come again."""
+        return {
+            "Retry-After": str(self.retry_after),
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(self.retry_after),
+        }
+
+
+class TooMany(Throttled):
+    """429, with its headers."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.retry_after, f"Too many requests: {refusal.limit} a minute are let through.")
+        self.headers = refusal.headers
+
+
+def address_of(request: HttpRequest) -> str:
+    """Whose counter a request without a person is counted in: its IPv4 address, or the site of its IPv6 address.
+
+    All requests that come without any address (over a Unix socket) share one.
+    """
+    given = client_address(request)
+    if not given:
+        return "unknown"
+    address = ip_address(given)
+    if not isinstance(address, IPv6Address):
+        return given
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, IPV6_SITE), strict=False))
+
+
+def _scaled(a_minute: int) -> int:
+    return max(1, int(a_minute * settings.THROTTLE_FACTOR))
+
+
+def _take(counter: str, whose: str, a_minute: int) -> Refusal | None:
+    limit = _scaled(a_minute)
+    retry_after = counters().take(counter, whose, a_minute=limit)
+    if retry_after is None:
+        return None
+    REFUSED.labels(counter).inc()
+    return Refusal(limit, retry_after)
+
+
+def count_request(request: HttpRequest, user: User | AnonymousUser, *, counter: str, times: int = 1) -> Refusal | None:
+    """Count a request against its person or address, and against its address' ceiling; None when both have room.
+
+    The own limit comes first, so that what it refuses takes nothing from the others at the same address.
+    """
+    if not settings.THROTTLE_FACTOR:
+        return None
+    address = address_of(request)
+    if user.is_authenticated:
+        own = _take(counter, f"person-{user.pk}", REQUESTS_A_MINUTE[user.role] * times)
+    else:
+        own = _take(counter, f"address-{address}", REQUESTS_A_MINUTE[ANONYMOUS_ROLE] * times)
+    return own or _take("ceiling", f"address-{address}", settings.ADDRESS_REQUESTS_A_MINUTE)
+
+
+class RoleThrottle(BaseThrottle):
+    """The API's."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """True; raises TooMany, which knows the headers."""
+        if refusal := count_request(request, request.user, counter="api"):
+            raise TooMany(refusal)
+        return True
+
+
+def _too_many(request: HttpRequest, refusal: Refusal, fragment: str) -> HttpResponse:
+    """429 as a page, or as the part of one that htmx asked for."""
+    template = fragment if fragment and request.headers.get("HX-Request") else "429.html"
+    response = render(request, template, {"retry_after": refusal.retry_after}, status=429)
+    for name, value in refusal.headers.items():
+        response[name] = value
+    return response
+
+
+def limited(
+    *, fragment: str = "", counts: Callable[[HttpRequest], bool] = lambda request: True
+) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Limits a page. `counts` says which of its requests count; `fragment` is shown to htmx in place of the page."""
+
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def limited_view(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if counts(request) and (
+                refusal := count_request(request, request.user, counter="pages", times=PAGES_TIMES)
+            ):
+                return _too_many(request, refusal, fragment)
+            return view(request, *args, **kwargs)
+
+        return limited_view
+
+    return decorate

@@ -4,7 +4,7 @@ from accounts.models.audit import AuditEvent
 from accounts.models.claims import ClaimRule
 from accounts.models.people import Campus, Department, PersonManager, User
 from accounts.models.rollout import Phase
-from accounts.models.tokens import ApiKey, RevokedGrant
+from accounts.models.tokens import ApiKey, RevokedGrant, Scope
 
 __all__ = [
     "ApiKey",
@@ -15,5 +15,6 @@ __all__ = [
     "PersonManager",
     "Phase",
     "RevokedGrant",
+    "Scope",
     "User",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AbstractUser, UserManager
-from django.db import models
+from django.db import connection, models
 from django.utils.crypto import salted_hmac
 from django.utils.functional import cached_property
 
@@ -56,6 +56,23 @@ class PersonManager(UserManager["User"]):
         """A person with this role; the flags that Django passes for staff and superusers have no place here."""
         user: User = self._create_user(username, email, password, **extra_fields)  # type: ignore[attr-defined]
         return user
+
+
+class Memberships(NamedTuple):
+    """What a person belongs to: names of groups, ids of departments, and of those whose documents they may curate."""
+
+    groups: frozenset[str]
+    departments: frozenset[int]
+    curated: frozenset[int]
+
+
+# By hand: every request of everybody asks this, and three querysets take several times as long (docs/benchmarks.md).
+_MEMBERSHIPS = """
+    SELECT ARRAY(SELECT name FROM accounts_user_groups AS member JOIN auth_group AS of ON of.id = member.group_id
+                 WHERE member.user_id = %(person)s),
+           ARRAY(SELECT department_id FROM accounts_user_departments WHERE user_id = %(person)s),
+           ARRAY(SELECT department_id FROM accounts_user_curated_departments WHERE user_id = %(person)s)
+"""
 
 
 class User(AbstractUser):
@@ -109,6 +126,14 @@ class User(AbstractUser):
         """The groups that this person is in."""
         return frozenset(self.groups.values_list("name", flat=True))
 
+    def memberships(self) -> Memberships:
+        """Groups and departments, read from the database now, in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(_MEMBERSHIPS, {"person": self.pk})
+            read = Memberships(*(frozenset(column) for column in cursor.fetchone()))
+        self.__dict__["group_names"] = read.groups
+        return read
+
     @property
     def is_librarian(self) -> bool:
         """Whether this person is in the group of librarians."""
@@ -119,9 +144,16 @@ class User(AbstractUser):
         """Whether this person curates some departments without being a librarian."""
         return CURATORS in self.group_names
 
-    def get_session_auth_hash(self) -> str:
-        """Django's own, which changes with the password, and with each sign-out everywhere."""
-        return salted_hmac("accounts.sessions", f"{self.password}:{self.sign_in_epoch}", algorithm="sha256").hexdigest()
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session must carry to hold: it changes with the password, as Django's own does, and with the epoch."""
+        signed = f"{self.password}:{self.sign_in_epoch}"
+        return salted_hmac("accounts.sessions", signed, secret=secret, algorithm="sha256").hexdigest()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A service account has no password, whoever sets one: it signs in with its API keys."""
+        if self.is_service and self.has_usable_password():
+            self.set_unusable_password()
+        super().save(*args, **kwargs)
 
     @property
     def is_superuser(self) -> bool:  # type: ignore[override]

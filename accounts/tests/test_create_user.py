@@ -103,3 +103,24 @@ def test_where_there_is_no_department_yet_it_says_how_to_make_one() -> None:
     Department.objects.all().delete()
     with pytest.raises(CommandError, match="Known: none yet; the admin site makes them"):
         create("ada", "--role", "staff", "--department", "Chemistry")
+
+
+def test_a_curator_curates_the_named_departments_of_theirs_and_no_others() -> None:
+    create("ada", "--role", "staff", "--department", "Chemistry", "--department", "Registry", "--curates", "Registry")
+    viewer = viewer_for(User.objects.get(username="ada"))
+    assert viewer.curated == {Department.objects.get(name="Registry").pk}
+    assert not viewer.librarian
+
+
+def test_nobody_is_made_who_curates_where_they_do_not_belong() -> None:
+    with pytest.raises(CommandError, match="Add --department 'Registry'"):
+        create("ada", "--role", "staff", "--department", "Chemistry", "--curates", "Registry")
+    assert not User.objects.filter(username="ada").exists()
+
+
+def test_a_service_account_has_no_password() -> None:
+    assert create("vle", "--role", "staff", "--service") == "Created vle (staff).\n"
+    user = User.objects.get()
+    assert (user.is_service, user.has_usable_password()) == (True, False)
+    with pytest.raises(CommandError, match="A service account has no password"):
+        create("crm", "--role", "staff", "--service", "--password", PASSWORD)
