@@ -12,21 +12,26 @@ from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, generics, pagination, serializers, status
+from rest_framework.fields import empty
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils import html
 from rest_framework.views import APIView
 
-from accounts.clearance import Audience, Viewer, viewer_for
+from accounts.arrival import viewer_of
+from accounts.clearance import Audience, Viewer
 from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
+from ingestion.audience import lock, note_change
 from ingestion.language import language_code
-from ingestion.models import Chunk, Document, DocumentType, Status, Tag
+from ingestion.models import Chunk, Document, DocumentType, Status
 from ingestion.originals import original_response
+from ingestion.tags import MAX_NAME, MAX_TAGS, InvalidTag, clean_names, tags_named
 
 EDITABLE = (
     "title", "department", "campus", "doc_type", "clearance", "audience", "shared_with", "language", "priority",
@@ -46,6 +51,32 @@ class NamedField(serializers.SlugRelatedField[Any]):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string", "maxLength": MAX_NAME}, "maxItems": MAX_TAGS})
+class TagsField(serializers.Field[Any, Any, Any, Any]):
+    """Tags by their names. Any name will do: it comes into being with the document that bears it."""
+
+    default_error_messages = {"not_a_list": "Give a list of strings."}
+
+    def get_value(self, dictionary: Any) -> Any:
+        """All values of this name, where a form sent them."""
+        if html.is_html_input(dictionary):
+            return dictionary.getlist(self.field_name) if self.field_name in dictionary else empty
+        return super().get_value(dictionary)
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:
+        """Clean names."""
+        if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
+            self.fail("not_a_list")
+        try:
+            return tuple(clean_names(data))
+        except InvalidTag as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def to_representation(self, value: Any) -> list[str]:
+        """The names in their order."""
+        return sorted(tag.name for tag in value.all())
+
+
 class DocumentSerializer(serializers.ModelSerializer[Document]):
     """A document as the contract writes it (DESIGN, section 5)."""
 
@@ -56,7 +87,7 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
     clearance = serializers.IntegerField(min_value=1, max_value=4, required=False)
     audience = serializers.ChoiceField(choices=Audience.choices, required=False)
     shared_with = NamedField(slug_field="name", queryset=Department.objects.all(), many=True, required=False)
-    tags = NamedField(slug_field="name", queryset=Tag.objects.all(), many=True, required=False)
+    tags = TagsField(required=False)
     url = serializers.URLField(source="get_absolute_url", read_only=True)
 
     class Meta:
@@ -71,7 +102,7 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
     @cached_property
     def viewer(self) -> Viewer:
         """Who asks."""
-        return viewer_for(self.context["request"].user)
+        return viewer_of(self.context["request"])
 
     def validate_clearance(self, clearance: int) -> int:
         """Nobody sets a clearance above their own."""
@@ -81,9 +112,8 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         return clearance
 
     def validate_department(self, department: Department) -> Department:
-        """Librarians file documents under their own departments only."""
-        viewer = self.viewer
-        if not viewer.every_department and department.pk not in viewer.departments:
+        """Documents are filed under departments that the person curates, and under no others."""
+        if not self.viewer.may_file_under(department.pk):
             raise serializers.ValidationError("You do not curate this department.")
         return department
 
@@ -111,9 +141,10 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         return attrs
 
     def to_representation(self, instance: Document) -> dict[str, Any]:
-        """What is wrong with a file is its curators' business."""
+        """What is wrong with a file is the business of those who manage it."""
         shown = super().to_representation(instance)
-        if not self.viewer.curates:
+        owns = self.viewer.curates and instance.owner_id == self.viewer.user_id
+        if not owns and not self.viewer.may_file_under(instance.department_id):
             shown["error"] = ""
         return shown
 
@@ -134,7 +165,7 @@ def _related(documents: QuerySet[Document]) -> QuerySet[Document]:
 
 def readable(request: Request) -> QuerySet[Document]:
     """What the person may see, and what they may manage."""
-    viewer = viewer_for(request.user)
+    viewer = viewer_of(request)
     seen = Document.objects.visible_to(viewer)
     return _related(seen | Document.objects.manageable_by(viewer) if viewer.curates else seen)
 
@@ -179,8 +210,7 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
         upload.is_valid(raise_exception=True)
         given = dict(upload.validated_data)
         file = given.pop("file")
-        for name in ("shared_with", "tags"):
-            given[name] = tuple(given.get(name, ()))
+        given["shared_with"] = tuple(given.get("shared_with", ()))
         try:
             document = pipeline.register_upload(
                 file,
@@ -222,19 +252,23 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
     def get_queryset(self) -> QuerySet[Document]:
         if self.request.method in SAFE_METHODS:
             return readable(self.request)
-        return _related(Document.objects.manageable_by(viewer_for(self.request.user)))
+        return _related(Document.objects.manageable_by(viewer_of(self.request)))
 
     def perform_update(self, serializer: serializers.BaseSerializer[Document]) -> None:
         """Write only what was sent, so that a running ingestion's own fields are left alone."""
         document = cast(Document, serializer.instance)
         given = dict(serializer.validated_data)
-        several = {name: given.pop(name) for name in ("shared_with", "tags") if name in given}
+        shared_with, tags = given.pop("shared_with", None), given.pop("tags", None)
         with transaction.atomic():
+            before = lock(document)
             for name, value in given.items():
                 setattr(document, name, value)
             document.save(update_fields=[*given, "updated_at"])
-            for name, values in several.items():
-                getattr(document, name).set(values)
+            if shared_with is not None:
+                document.shared_with.set(shared_with)
+            if tags is not None:
+                document.tags.set(tags_named(tags, viewer_of(self.request)))
+            note_change(document, before, actor=self.request.user, request=self.request._request)
             # A worker may have finished since the document was read.
             document.refresh_from_db()
             pipeline.metadata_changed(document)
@@ -242,7 +276,10 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
 
     def perform_destroy(self, instance: Document) -> None:
         """Archive: it leaves every search at once, and can be restored."""
-        pipeline.archive(instance)
+        with transaction.atomic():
+            before = lock(instance)
+            pipeline.archive(instance)
+            note_change(instance, before, actor=self.request.user, request=self.request._request)
 
 
 class RetryView(APIView):
@@ -253,7 +290,7 @@ class RetryView(APIView):
     @extend_schema(request=None, responses={202: DocumentSerializer})
     def post(self, request: Request, pk: UUID) -> Response:
         """Queue the document again."""
-        document = get_object_or_404(_related(Document.objects.manageable_by(viewer_for(request.user))), pk=pk)
+        document = get_object_or_404(_related(Document.objects.manageable_by(viewer_of(request))), pk=pk)
         if document.status == Status.ARCHIVED:
             raise Conflict("This document is archived. Restore it first.")
         if not document.error_reason:
@@ -280,12 +317,13 @@ class ChunksView(generics.ListAPIView[Chunk]):
     pagination_class = InOrder
 
     def get_queryset(self) -> QuerySet[Chunk]:
-        viewer = viewer_for(self.request.user)
-        chunks = Chunk.objects.filter(document=self.kwargs["pk"], staged=False)
-        if Document.objects.visible_to(viewer).filter(pk=self.kwargs["pk"]).exists():
-            return chunks.visible_to(viewer)
-        get_object_or_404(Document.objects.manageable_by(viewer), pk=self.kwargs["pk"])
-        return chunks
+        viewer = viewer_of(self.request)
+        document_id = self.kwargs["pk"]
+        if Document.objects.visible_to(viewer).filter(pk=document_id).exists():
+            return Chunk.objects.visible_to(viewer).filter(document=document_id, staged=False)
+        get_object_or_404(Document.objects.manageable_by(viewer), pk=document_id)
+        managed = Document.objects.manageable_by(viewer).filter(pk=document_id)
+        return Chunk.objects.filter(document__in=managed, staged=False)
 
 
 class FileView(APIView):

@@ -93,7 +93,7 @@ class Package:
             return None
         _refuse_unsafe(io.BytesIO(data))
         try:
-            return ElementTree.fromstring(data)  # noqa: S314 - without declarations there is nothing to expand
+            return ElementTree.fromstring(data)  # noqa: S314  # nosec B314  # without declarations nothing expands
         except ElementTree.ParseError as error:
             raise BROKEN from error
 

@@ -23,8 +23,11 @@ from unfold.widgets import (
 
 from accounts.clearance import Audience, Clearance, Viewer
 from accounts.models import Campus, Department
-from ingestion.models import Document, DocumentType, Tag
+from accounts.readership import Access
+from ingestion.audience import AudienceChange, access_of, readers_of, reclassification
+from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata
+from ingestion.tags import InvalidTag, clean_names, tags_named
 
 LANGUAGES: dict[str, str] = {
     code: info["name"]
@@ -91,7 +94,7 @@ class TagsField(forms.CharField):
         super().__init__(
             required=False,
             max_length=600,
-            help_text="Separated by commas. One that does not exist yet is made.",
+            help_text="Separated by commas.",
             widget=UnfoldAdminTextInputWidget(),
         )
 
@@ -100,23 +103,15 @@ class TagsField(forms.CharField):
         return value if isinstance(value, str) or value is None else ", ".join(tag.name for tag in value)
 
     def clean(self, value: Any) -> list[str]:
-        """The names, each once. Raises ValidationError for a name that is too long."""
-        names = list(dict.fromkeys(" ".join(name.split()) for name in super().clean(value).split(",") if name.strip()))
-        limit = Tag._meta.get_field("name").max_length or 0
-        if too_long := [name for name in names if len(name) > limit]:
-            raise ValidationError(f"“{too_long[0][:limit]}…” is longer than {limit} characters.")
-        return names
+        """The names, each once. Raises ValidationError for a name that no tag may have."""
+        try:
+            return clean_names(super().clean(value).split(","))
+        except InvalidTag as error:
+            raise ValidationError(str(error)) from None
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether other tags are asked for than there are."""
         return super().has_changed(self.prepare_value(initial), data)
-
-
-def tags_named(names: list[str]) -> tuple[Tag, ...]:
-    """The tags of these names, whatever their case; those that do not exist yet are made."""
-    return tuple(
-        Tag.objects.filter(name__iexact=name).first() or Tag.objects.get_or_create(name=name)[0] for name in names
-    )
 
 
 WHO_READS = frozenset(("clearance", "audience", "shared_with", "department", "visible_from", "visible_until"))
@@ -136,7 +131,7 @@ class WithinRights(forms.BaseForm):
         if "department" not in self.fields:
             return
         if not self.viewer.every_department:
-            own = set(self.viewer.departments) | ({self.current.department_id} if self.current else set())
+            own = set(self.viewer.curated) | ({self.current.department_id} if self.current else set())
             departments = cast(forms.ModelChoiceField, self.fields["department"])
             departments.queryset = Department.objects.filter(pk__in=own)
         clearances, languages = (cast(forms.ChoiceField, self.fields[name]) for name in ("clearance", "language"))
@@ -149,7 +144,7 @@ class WithinRights(forms.BaseForm):
         return value <= self.viewer.effective_clearance or bool(self.current and self.current.clearance == value)
 
     def _may_set_department(self, department: Department) -> bool:
-        if self.viewer.every_department or department.pk in self.viewer.departments:
+        if self.viewer.may_file_under(department.pk):
             return True
         return bool(self.current and self.current.department_id == department.pk)
 
@@ -160,7 +155,7 @@ class WithinRights(forms.BaseForm):
         if clearance and not self._may_set_clearance(clearance):
             self.add_error("clearance", f"Your own clearance is {self.viewer.effective_clearance}; choose a lower one.")
         if department and not self._may_set_department(department):
-            self.add_error("department", f"You do not curate {department}. Choose one of your own departments.")
+            self.add_error("department", f"You do not curate {department}. Choose a department that you curate.")
         current = self.current
         if current and not self.viewer.may_reclassify(current.clearance, current.department_id):
             for name in WHO_READS.intersection(self.changed_data):
@@ -198,7 +193,17 @@ def _shared_with() -> forms.ModelMultipleChoiceField:
 
 
 class DocumentForm(WithinRights, forms.ModelForm):
-    """What is known about a document. An emptied title or language is found in the file again."""
+    """What is known about a document. An emptied title or language is found in the file again.
+
+    A change that lets people see the document who did not, or takes it from people who did, is valid only once it is
+    `confirmed`: until then the form has a `question`.
+    """
+
+    confirmed = ""
+    """The token of the change that the person has confirmed."""
+    going_back = False
+    """Whether the person came back from the question to go on with the form, which then must not be saved."""
+    question: AudienceChange | None = None
 
     title = forms.CharField(
         required=False,
@@ -235,11 +240,34 @@ class DocumentForm(WithinRights, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.current = self.instance
+        self.access = access_of(self.instance)
         cast(forms.ModelChoiceField, self.fields["campus"]).empty_label = "All campuses"
         self.offer_only_what_is_allowed()
 
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.going_back:
+            self.add_error(None, "Nothing is saved yet. Change what you like, and save again.")
+        if self.errors or not WHO_READS.intersection(self.changed_data):
+            return
+        change = reclassification(self.instance, self.access, self._access_asked_for())
+        if change.effects and change.token != self.confirmed:
+            self.question = change
+            self.add_error(None, "This changes who sees the document, and is not confirmed yet. Nothing was saved.")
+
+    def _access_asked_for(self) -> Access:
+        """What the access rule will read once this is saved."""
+        asked = self.cleaned_data
+        return Access(
+            clearance=asked["clearance"],
+            readers=readers_of(asked["audience"], asked["department"], asked["shared_with"]),
+            is_searchable=self.access.is_searchable,
+            visible_from=asked["visible_from"],
+            visible_until=asked["visible_until"],
+        )
+
     def _save_m2m(self) -> None:
-        self.cleaned_data["tags"] = tags_named(self.cleaned_data["tags"])
+        self.cleaned_data["tags"] = tags_named(self.cleaned_data["tags"], self.viewer)
         super()._save_m2m()  # type: ignore[misc]
 
 
@@ -296,10 +324,10 @@ class UploadForm(WithinRights, forms.Form):
         return cleaned
 
     def upload(self) -> Upload:
-        """The files and their metadata. New tags are made here, so call it only on a valid form."""
+        """The files and their metadata, of a valid form."""
         said = {**self.cleaned_data}
         files = said.pop("originals")
-        said["tags"], said["shared_with"] = tags_named(said["tags"]), tuple(said["shared_with"])
+        said["tags"], said["shared_with"] = tuple(said["tags"]), tuple(said["shared_with"])
         return Upload(files, DocumentMetadata(**said))
 
 

@@ -22,8 +22,9 @@ from kombu.exceptions import OperationalError
 
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department, User
-from ingestion.models import Document, DocumentType, Status, Tag, original_path
+from ingestion.models import Document, DocumentType, Status, original_path
 from ingestion.originals import discard
+from ingestion.tags import tags_named
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ MAX_TITLE = 300
 
 @dataclass(frozen=True)
 class DocumentMetadata:
-    """What a person says about a file. `clearance` and `audience` left out mean the most restricted they may set."""
+    """What a person says about a file. `clearance` and `audience` left out mean the most restricted they may set.
+
+    `tags` are clean names (ingestion.tags).
+    """
 
     department: Department
     doc_type: DocumentType
@@ -47,7 +51,7 @@ class DocumentMetadata:
     shared_with: tuple[Department, ...] = ()
     language: str = ""
     priority: int = 3
-    tags: tuple[Tag, ...] = ()
+    tags: tuple[str, ...] = ()
     last_reviewed: date | None = None
     visible_from: datetime | None = None
     visible_until: datetime | None = None
@@ -106,7 +110,7 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
         _refuse_twin(viewer, sha256, file_name)
         document.save(force_insert=True)
         document.shared_with.set(metadata.shared_with)
-        document.tags.set(metadata.tags)
+        document.tags.set(tags_named(metadata.tags, viewer))
 
     _store(document, file, save)
     return document
@@ -169,10 +173,10 @@ def clean_title(title: str) -> str:
 def _permitted(viewer: Viewer, metadata: DocumentMetadata) -> int:
     """The clearance that the document gets, once the viewer is known to be allowed what they ask for."""
     if not viewer.curates:
-        raise PermissionDenied("Only librarians and administrators upload documents.")
-    if not viewer.every_department and metadata.department.pk not in viewer.departments:
+        raise PermissionDenied("Only librarians, curators and administrators upload documents.")
+    if not viewer.may_file_under(metadata.department.pk):
         raise UploadRejected(
-            "department", f"You do not curate {metadata.department}. Choose one of your own departments."
+            "department", f"You do not curate {metadata.department}. Choose a department that you curate."
         )
     if metadata.clearance is not None and metadata.clearance > viewer.effective_clearance:
         raise UploadRejected(

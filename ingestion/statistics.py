@@ -55,7 +55,7 @@ def _changed() -> bool:
 def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> None:
     """One centre for each language and one for all, the small ones drawn towards the latter."""
     cursor.execute(
-        f"SELECT language, avg(embedding)::real[], count(*) FROM ingestion_chunk "  # noqa: S608  (a queryset's own SQL)
+        f"SELECT language, avg(embedding)::real[], count(*) FROM ingestion_chunk "  # noqa: S608  # nosec B608  # a queryset's SQL
         f"WHERE id IN ({public}) AND embedding IS NOT NULL GROUP BY language ORDER BY language",
         params,
     )
@@ -76,12 +76,12 @@ def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[Any]) ->
 def _count_terms(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> None:
     """The rarity of every word that stands in at least two public chunks; a word that is not here is rarer still."""
     chunks = connection.ops.compose_sql(  # type: ignore[attr-defined]
-        f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})",  # noqa: S608
+        f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})",  # noqa: S608  # nosec B608  # a queryset's own SQL
         params,
     )
     Term.objects.all().delete()
     cursor.execute(
-        "INSERT INTO ingestion_term (word, idf) "  # noqa: S608  (a queryset's own SQL)
+        "INSERT INTO ingestion_term (word, idf) "  # noqa: S608  # nosec B608  # a queryset's own SQL
         "SELECT word, ln(1 + (total.n - ndoc + 0.5) / (ndoc + 0.5)) "
         "FROM ts_stat(%s), (SELECT count(*) AS n FROM ingestion_chunk "
         f"WHERE id IN ({public})) AS total WHERE ndoc > 1",

@@ -79,7 +79,10 @@ def reset(model: str, dimensions: int) -> None:
         cursor.execute(f"ALTER TABLE {table} ALTER COLUMN embedding TYPE halfvec({int(dimensions)}) USING NULL")
         # A new type brings its own way of storage; why PLAIN: see ingestion/migrations/0002.
         cursor.execute(f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN")
-        cursor.execute(f"UPDATE {table} SET metadata = metadata - 'unembeddable' WHERE metadata ? 'unembeddable'")  # noqa: S608
+        cursor.execute(
+            f"UPDATE {table} SET metadata = metadata - 'unembeddable' "  # noqa: S608  # nosec B608  # our table's name
+            "WHERE metadata ? 'unembeddable'"
+        )
         cursor.execute("DELETE FROM ingestion_languagecentre")
         cursor.execute(f"ALTER TABLE ingestion_languagecentre ALTER COLUMN vector TYPE vector({int(dimensions)})")
         cursor.execute(

@@ -13,7 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
+from accounts.models import Scope
 from accounts.parsing import BoundedJSONParser
 from accounts.permissions import MaySearch
 from ingestion.models import Document
@@ -180,6 +181,7 @@ class SearchView(APIView):
     """Search what the person may see."""
 
     permission_classes = [MaySearch]
+    required_scope = Scope.READ
     parser_classes = [BoundedJSONParser]
 
     @extend_schema(parameters=QUERY_PARAMETERS, responses=SearchPageSerializer)
@@ -199,7 +201,7 @@ class SearchView(APIView):
         except InvalidQuery as error:
             raise serializers.ValidationError(error.errors) from None
         request_id = str(getattr(request, "request_id", ""))
-        page = service.search(query, viewer=viewer_for(request.user), request_id=request_id, endpoint="api")
+        page = service.search(query, viewer=viewer_of(request), request_id=request_id, endpoint="api")
         return Response(page_json(page, request_id))
 
 
@@ -220,7 +222,7 @@ class SuggestView(APIView):
         if len(typed) < 2:
             return Response({"suggestions": []})
         begins = Q(title__istartswith=typed) | Q(title__icontains=f" {typed}")
-        visible = Document.objects.visible_to(viewer_for(request.user)).filter(begins)
+        visible = Document.objects.visible_to(viewer_of(request)).filter(begins)
         titles = visible.order_by("-priority", "title").values_list("title", flat=True)[: SUGGESTIONS * 2]
         return Response({"suggestions": list(dict.fromkeys(titles))[:SUGGESTIONS]})
 
@@ -239,7 +241,7 @@ class SimilarView(APIView):
     @extend_schema(responses=SimilarSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         """Up to ten visible documents whose text means what this one's does, nearest first."""
-        viewer = viewer_for(request.user)
+        viewer = viewer_of(request)
         document = get_object_or_404(Document.objects.visible_to(viewer), pk=pk)
         return Response(SimilarSerializer({"results": service.similar(document, viewer=viewer)}).data)
 
@@ -256,6 +258,7 @@ class FeedbackView(APIView):
     """What people say of their hits."""
 
     permission_classes = [MaySearch]
+    required_scope = Scope.READ
     parser_classes = [BoundedJSONParser]
 
     @extend_schema(request=FeedbackSerializer, responses={204: None})
@@ -263,7 +266,7 @@ class FeedbackView(APIView):
         """Note the verdict on a document that the person may see, as the answer to a search of their own."""
         given = FeedbackSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        viewer = viewer_for(request.user)
+        viewer = viewer_of(request)
         search = get_object_or_404(SearchEvent, pk=given.validated_data["search_id"], user=viewer.user_id)
         document = get_object_or_404(Document.objects.visible_to(viewer), pk=given.validated_data["document_id"])
         Feedback.objects.update_or_create(

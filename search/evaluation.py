@@ -46,7 +46,7 @@ class InvalidSet(Exception):
 class JudgedSet:
     """Documents, queries, and which document answers which query."""
 
-    documents: dict[str, dict[str, str]]
+    corpus: dict[str, dict[str, str]]
     queries: dict[str, str]
     relevant: dict[str, set[str]]
 
@@ -99,7 +99,9 @@ def evaluate(judged: JudgedSet, *, mode: Mode) -> dict[str, Any]:
             if mode is not Mode.KEYWORD:
                 query_vector(query.text)  # so that the latency below is without it
             started = time.perf_counter()
-            page = service.search(query, viewer=OPERATOR, endpoint="evaluation", audited=False)
+            page = service.search(  # access: measured at the command line, which prints figures only
+                query, viewer=OPERATOR, endpoint="evaluation", audited=False
+            )
             latencies.append((time.perf_counter() - started) * 1000)
             if page.degraded:
                 raise EmbeddingUnavailable(
@@ -107,7 +109,7 @@ def evaluate(judged: JudgedSet, *, mode: Mode) -> dict[str, Any]:
                 )
             runs[query_id] = [names[hit.document.id] for hit in page.hits]
     return measures(runs, judged.relevant) | {
-        "documents": len(judged.documents),
+        "documents": len(judged.corpus),
         "queries": len(judged.queries),
         "p50_ms": round(statistics.median(latencies), 1),
         "p95_ms": round(sorted(latencies)[int(len(latencies) * 0.95)], 1),
@@ -136,7 +138,7 @@ def _load(judged: JudgedSet, department: Department) -> dict[str, str]:
     """Write the set as public documents of this department; document id -> the set's id."""
     doc_type = DocumentType.objects.get_or_create(slug="guide", defaults={"name": "Guide"})[0]
     names, texts = {}, []
-    for name, one in judged.documents.items():
+    for name, one in judged.corpus.items():
         document = Document(
             title=one["title"][:300],
             file_name=f"{name}.txt",
@@ -152,7 +154,7 @@ def _load(judged: JudgedSet, department: Department) -> dict[str, str]:
         texts.append((document, one["text"]))
     pipeline.insert_ready(texts)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE ingestion_chunk, ingestion_document")
+        cursor.execute("ANALYZE ingestion_chunk, ingestion_document")  # access: reads nothing out
     return names
 
 

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
@@ -16,7 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
-from accounts.clearance import RestrictedQuerySet, Viewer, viewer_for
+from accounts.arrival import arriving, turned_away
+from accounts.clearance import RestrictedQuerySet, Viewer
+from accounts.throttling import limited
+from ingestion.audience import sight_of
 from ingestion.models import Chunk, Document
 from ingestion.originals import original_response
 from search import service
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 CHUNKS_A_PART = 60
 """How many chunks of a long document are read at once: about 40 pages of print."""
+
+DESCRIBED_BY = ("department", "campus", "doc_type")
+"""What a document's page says of it beyond its own columns."""
 
 OUTLINE_LENGTH = 80
 """How many sections the outline names at most."""
@@ -51,13 +56,19 @@ class PageRequest(HttpRequest):
     request_id: str
 
 
+def _asks(request: HttpRequest) -> bool:
+    """Whether there is something to search for."""
+    return bool(request.GET.get("q", "").strip())
+
+
 @require_safe
 @never_cache
+@limited(counts=_asks, fragment="search/too_many.html")
 def search_page(request: PageRequest) -> HttpResponse:
     """The search page; for htmx only the part below the field. 400 when the query cannot be run."""
-    viewer = viewer_for(request.user)
+    viewer = arriving(request)
     if not viewer.clearance:
-        return redirect_to_login(request.get_full_path())
+        return turned_away(request, viewer)
     context: dict[str, Any] = {"viewer": viewer, "text": request.GET.get("q", ""), "examples": EXAMPLES}
     status = HTTPStatus.OK
     if not context["text"].strip():
@@ -89,34 +100,38 @@ class Opened:
     """A document that a viewer may read, and its chunks as far as they may read them, in order."""
 
     document: Document
-    chunks: RestrictedQuerySet
+    text: RestrictedQuerySet
 
 
 def _open(pk: UUID, viewer: Viewer) -> Opened:
     """The document, because the viewer may see it or because they curate it; otherwise Http404, whatever the cause."""
-    documents = Document.objects.select_related("department", "campus", "doc_type").filter(pk=pk)
-    chunks = Chunk.objects.filter(document=pk, staged=False).order_by("position")
-    if document := documents.visible_to(viewer).first():
-        return Opened(document, chunks.visible_to(viewer))
-    if document := documents.manageable_by(viewer).first():
-        return Opened(document, chunks)
+    seen = Document.objects.visible_to(viewer).filter(pk=pk)
+    if document := seen.select_related(*DESCRIBED_BY).first():
+        chunks = Chunk.objects.visible_to(viewer).filter(document=pk, staged=False)
+        return Opened(document, chunks.order_by("position"))
+    managed = Document.objects.manageable_by(viewer).filter(pk=pk)
+    if document := managed.select_related(*DESCRIBED_BY).first():
+        chunks = Chunk.objects.filter(document__in=managed, staged=False)
+        return Opened(document, chunks.order_by("position"))
     raise Http404
 
 
 @require_safe
 @never_cache
+@limited()
 def document_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What is known about a document, and its text, opened at `page` or `passage`, with the words of `q` marked."""
-    viewer = viewer_for(request.user)
+    viewer = arriving(request)
     if not viewer.clearance:
-        return redirect_to_login(request.get_full_path())
+        return turned_away(request, viewer)
     opened = _open(pk, viewer)
     wanted_page, wanted_passage = _number(request.GET.get("page")), _number(request.GET.get("passage"))
-    chunk_count = opened.chunks.count()
+    chunk_count = opened.text.count()
     parts = max(1, -(-chunk_count // CHUNKS_A_PART))
     part = min(_number(request.GET.get("part")) or _part_of(opened, wanted_page, wanted_passage), parts)
-    shown = opened.chunks[(part - 1) * CHUNKS_A_PART : part * CHUNKS_A_PART]
+    shown = opened.text[(part - 1) * CHUNKS_A_PART : part * CHUNKS_A_PART]
     search = _search_behind(request.GET)
+    manageable = viewer.curates and Document.objects.manageable_by(viewer).filter(pk=pk).exists()
     context = {
         "viewer": viewer,
         "document": opened.document,
@@ -134,7 +149,8 @@ def document_page(request: HttpRequest, pk: UUID) -> HttpResponse:
         "text": search.text if search else "",
         "search_along": search.querystring() if search else "",
         "back_url": search_url(search) if search else "",
-        "manageable": viewer.curates and Document.objects.manageable_by(viewer).filter(pk=pk).exists(),
+        "manageable": manageable,
+        "sight": sight_of(opened.document) if manageable else None,
     }
     return render(request, "search/document.html", context)
 
@@ -148,19 +164,19 @@ def _part_of(opened: Opened, page: int | None, passage: int | None) -> int:
     """The part in which the passage stands, else the page, else the first."""
     position = None
     if passage:
-        position = opened.chunks.filter(pk=passage).values_list("position", flat=True).first()
+        position = opened.text.filter(pk=passage).values_list("position", flat=True).first()
     if position is None and page:
-        position = opened.chunks.filter(page_number__gte=page).values_list("position", flat=True).first()
+        position = opened.text.filter(page_number__gte=page).values_list("position", flat=True).first()
     if position is None:
         return 1
-    return opened.chunks.filter(position__lt=position).count() // CHUNKS_A_PART + 1
+    return opened.text.filter(position__lt=position).count() // CHUNKS_A_PART + 1
 
 
 def _outline(opened: Opened) -> list[dict[str, Any]]:
     """The document's sections in order with the pages that they begin at; depth 0 is the outermost."""
     sections: list[dict[str, Any]] = []
     before: tuple[str, ...] = ()
-    for pk, page, title in opened.chunks.values_list("pk", "page_number", "section_title"):
+    for pk, page, title in opened.text.values_list("pk", "page_number", "section_title"):
         path = section_path(title, str(opened.document))
         if path and path != before:
             sections.append({"passage": pk, "page": page, "title": path[-1], "depth": min(len(path) - 1, 2)})
@@ -179,9 +195,10 @@ def _search_behind(given: QueryDict) -> SearchQuery | None:
 
 
 @require_safe
+@limited()
 def document_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The original, always as a download: nothing that was uploaded is ever shown as a page of this site."""
-    viewer = viewer_for(request.user)
+    viewer = arriving(request)
     if not viewer.clearance:
-        return redirect_to_login(request.get_full_path())
+        return turned_away(request, viewer)
     return original_response(_open(pk, viewer).document)

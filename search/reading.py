@@ -69,7 +69,7 @@ def read_pages(
         if not pages or pages[-1].number != chunk.page_number:
             pages.append(ReadPage(chunk.page_number, ()))
             above = []
-        html = mark_safe(render(without_overlap(text_before, chunk.text), words, above))  # noqa: S308 (it escapes)
+        html = mark_safe(render(without_overlap(text_before, chunk.text), words, above))  # noqa: S308  # nosec B308 B703  # it escapes
         title = chunk.section_title.rpartition(SECTION_SEPARATOR)[2]
         shown = title if title != section_before and not _has_heading(chunk.text, title) else ""
         read = ReadPassage(html, shown, opened=chunk.pk == passage)

@@ -60,7 +60,8 @@ def narrowed(visible: Narrowable, query: SearchQuery, prefix: str = "") -> Narro
     }
     visible = visible.filter(**{prefix + name: value for name, value in named.items() if value})
     if query.tags:
-        tagged = Document.tags.through.objects.filter(tag__name__in=query.tags).values("document_id")
+        borne = Document.tags.through.objects  # access: narrows what passed the predicate
+        tagged = borne.filter(tag__name__in=query.tags).values("document_id")
         visible = visible.filter(**{prefix + "pk__in": tagged})
     return visible
 
@@ -158,7 +159,7 @@ def _survey(documents: QuerySet[Document]) -> Survey:
                 WHERE language <> ''),
                set_config('hnsw.iterative_scan', 'relaxed_order', true),
                set_config('hnsw.ef_search', %s, true)
-    """  # noqa: S608  # nosec B608  (a queryset's own SQL)
+    """  # noqa: S608  # nosec B608  # a queryset's own SQL
     with connection.cursor() as cursor:
         cursor.execute(sql, [*params, str(EF_SEARCH)])
         count, languages, *_ = cursor.fetchone()
@@ -231,7 +232,7 @@ def _run(legs: Iterable[QuerySet[Chunk]], words: QueryWords, vector: Sequence[fl
         JOIN ingestion_document AS document ON document.id = chunk.document_id
         LEFT JOIN bias AS own ON own.language = chunk.language
         LEFT JOIN bias AS every ON every.language = ''
-    """  # noqa: S608  # nosec B608  (every value is a bound parameter)
+    """  # noqa: S608  # nosec B608  # every value is bound  # access: joins what the legs, which asked, propose
     params = [one for _, leg_params in proposed for one in leg_params]
     asked = Vector(vector).to_text() if vector is not None else None
     with connection.cursor() as cursor:

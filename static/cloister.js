@@ -62,3 +62,6 @@ if (failure) {
   }
   document.addEventListener("htmx:afterSwap", () => { failure.hidden = true; });
 }
+
+// htmx notes the address of the search that is shown. Whoever uses this browser next need not find it.
+window.addEventListener("pagehide", () => sessionStorage.removeItem("htmx-current-path-for-history"));

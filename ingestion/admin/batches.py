@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
-SESSION_KEY = "upload_batches"
+SESSION_KEY = "uploads"
 KEPT = 10
 """Uploads that a session remembers."""
 
@@ -35,7 +35,7 @@ class Batch:
 
     started_at: str = field(default_factory=lambda: timezone.now().isoformat())
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    documents: list[str] = field(default_factory=list)
+    document_ids: list[str] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
     @property
@@ -45,7 +45,7 @@ class Batch:
 
     def __str__(self) -> str:
         when = timezone.localtime(self.started)
-        number = len(self.documents)
+        number = len(self.document_ids)
         return f"{when:%-d %b, %H:%M} ({number} document{'' if number == 1 else 's'})"
 
 

@@ -6,20 +6,21 @@ and autocompletes know only the documents that the person curates. Any other ans
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from accounts.clearance import Audience, Clearance, viewer_for
+from accounts.clearance import Audience, viewer_for
+from accounts.reauthentication import proof_required
 from ingestion import pipeline
+from ingestion.admin.acts import DocumentActs
 from ingestion.admin.filters import (
     AudienceFilter,
     CampusFilter,
@@ -31,25 +32,18 @@ from ingestion.admin.filters import (
     TypeFilter,
     UploadFilter,
 )
-from ingestion.admin.uploads import UploadPages
-from ingestion.forms import LANGUAGES, DocumentForm, ReplacementForm
+from ingestion.admin.readers import CONFIRMED, GOING_BACK
+from ingestion.audience import lock, note_change, sight_of
+from ingestion.forms import LANGUAGES, WHO_READS, DocumentForm, ReplacementForm
 from ingestion.models import WORKING, Chunk, Document, Status
 from ingestion.originals import discard, original_response
 
 PREVIEWED = 5
 """Chunks shown on a document's page."""
 
-READERS = {
-    Clearance.PUBLIC: ("everybody, also without signing in", "people"),
-    Clearance.MEMBERS: ("all students and staff", "people"),
-    Clearance.STAFF: ("staff and academics with a department", "staff and academics"),
-    Clearance.RESTRICTED: ("academics with a department", "academics"),
-}
-"""Who reads a document of this clearance: of the whole institution, and of a department."""
-
 
 @admin.register(Document)
-class DocumentAdmin(UploadPages):
+class DocumentAdmin(DocumentActs):
     """The documents that a person curates."""
 
     form = DocumentForm
@@ -85,7 +79,6 @@ class DocumentAdmin(UploadPages):
     search_fields = ("title", "file_name")
     search_help_text = "Title or file name"
     view_on_site = False
-    actions = ("retry_failed", "archive", "restore")
     fieldsets = (
         (
             "About the document",
@@ -116,9 +109,6 @@ class DocumentAdmin(UploadPages):
         return [
             path(f"<uuid:object_id>/{name}/", view(handler), name=f"ingestion_document_{name}")
             for name, handler in (
-                ("retry", self.retry_view),
-                ("archive", self.archive_view),
-                ("restore", self.restore_view),
                 ("replace", self.replace_view),
                 ("original", self.original_view),
             )
@@ -159,126 +149,55 @@ class DocumentAdmin(UploadPages):
         """When anything about it last changed."""
         return render_to_string("admin/ingestion/document/updated.html", {"moment": document.updated_at})
 
-    # --- Actions on several --------------------------------------------------------------------------------------
-
-    @admin.action(description="Retry the failed ones", permissions=["change"])
-    def retry_failed(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
-        """Ingest the failed ones among these again."""
-        self._each(request, documents.filter(status=Status.FAILED), pipeline.retry, "Retried.", "queued again")
-
-    @admin.action(description="Archive", permissions=["change"])
-    def archive(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
-        """Take these out of every search."""
-        live = documents.exclude(status=Status.ARCHIVED)
-        self._each(request, live, pipeline.archive, "Archived.", "archived; nobody finds them any more")
-
-    @admin.action(description="Restore from the archive", permissions=["change"])
-    def restore(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
-        """Bring the archived ones among these back."""
-        archived = documents.filter(status=Status.ARCHIVED)
-        self._each(request, archived, pipeline.restore, "Restored.", "restored")
-
-    def _each(
-        self,
-        request: HttpRequest,
-        documents: QuerySet[Document],
-        act: Callable[[Document], None],
-        note: str,
-        outcome: str,
-    ) -> None:
-        """Do this to each document, note it in its history, and say how many there were."""
-        chosen = list(documents)
-        for document in chosen:
-            with transaction.atomic():
-                act(document)
-                self.log_change(request, document, note)
-        if chosen:
-            plural = "" if len(chosen) == 1 else "s"
-            self.message_user(request, f"{len(chosen)} document{plural} {outcome}.", messages.SUCCESS)
-        else:
-            self.message_user(request, "That concerns none of the chosen documents.", messages.WARNING)
-
     # --- One document --------------------------------------------------------------------------------------------
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> type[forms.ModelForm]:
         """The form, which knows who fills it in."""
         form = super().get_form(request, obj, **kwargs)
-        return type(form.__name__, (form,), {"viewer": viewer_for(request.user)})
+        said = {"confirmed": request.POST.get(CONFIRMED, ""), "going_back": GOING_BACK in request.POST}
+        return type(form.__name__, (form,), {"viewer": viewer_for(request.user), **said})
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """The form with what is known about the file, and the first of its chunks."""
-        document = context["original"]
-        chunks = Chunk.objects.filter(document=document, staged=False).order_by("position")
+        """The form with what is known about the file, and the first of its chunks; or the question before a change."""
+        document, form = context["original"], context["adminform"].form
+        if form.question:
+            return self.ask(request, form.question, title="Change who sees it?", document=document)
+        managed = Document.objects.manageable_by(viewer_for(request.user)).filter(pk=document.pk)
+        chunks = Chunk.objects.filter(document__in=managed, staged=False).order_by("position")
         context |= {
             "page_title": self.name(document),
             "show_save_and_add_another": False,
             "working": document.status in WORKING,
-            "readers": _readers(document),
+            # As it is stored: a form that was refused has written what it asks for into its own document.
+            "sight": sight_of(managed.get()),
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],
             "language_name": LANGUAGES.get(document.language, document.language),
         }
         page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return page
 
-    def save_model(self, request: HttpRequest, obj: Document, form: forms.ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Document, form: Any, change: bool) -> None:
         """Write only what was edited, so that a worker that is busy with the document is not undone."""
+        if WHO_READS.intersection(form.changed_data):
+            form.access = lock(obj)
         columns = {field.name for field in Document._meta.concrete_fields}
         obj.save(update_fields=[*columns.intersection(form.changed_data), "updated_at"])
 
-    def save_related(self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool) -> None:
-        """After everything is written: chunks that are made differently now are made again."""
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """After everything is written: who sees it now is noted, and chunks that come out differently are remade."""
         super().save_related(request, form, formsets, change)
-        pipeline.metadata_changed(Document.objects.get(pk=form.instance.pk))
-
-    def _unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What Django's own pages answer for a document that does not exist."""
-        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
-        return answer
-
-    def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ingest a failed document again."""
-        return self._act(request, object_id, (Status.FAILED,), pipeline.retry, "Retried.", "It is queued again.")
-
-    def archive_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take a document out of every search."""
-        live = tuple(state for state in Status if state != Status.ARCHIVED)
-        return self._act(request, object_id, live, pipeline.archive, "Archived.", "Archived: nobody finds it any more.")
-
-    def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Bring an archived document back."""
-        return self._act(request, object_id, (Status.ARCHIVED,), pipeline.restore, "Restored.", "It is back.")
-
-    def _act(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        states: tuple[Status, ...],
-        act: Callable[[Document], None],
-        note: str,
-        outcome: str,
-    ) -> HttpResponse:
-        """Do this to a document in one of these states, and go back to where the button was."""
-        document = self.get_object(request, str(object_id))
-        if document is None:
-            return self._unknown(request, object_id)
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if document.status in states:
-            with transaction.atomic():
-                act(document)
-                self.log_change(request, document, note)
-            self.message_user(request, f"{self.name(document)}: {outcome}", messages.SUCCESS)
-        else:
-            self.message_user(request, f"{self.name(document)} is {document.get_status_display()}.", messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
+        if WHO_READS.intersection(form.changed_data):
+            note_change(form.instance, form.access, actor=request.user, request=request)
+        saved = Document.objects.get(pk=form.instance.pk)  # access: shows nothing; who saved it managed it
+        pipeline.metadata_changed(saved)
 
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give a document a new original."""
         document = self.get_object(request, str(object_id))
         if document is None:
-            return self._unknown(request, object_id)
+            return self.unknown(request, object_id)
         if document.status == Status.ARCHIVED:
             self.message_user(request, "It is archived. Restore it before you replace its file.", messages.WARNING)
             return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
@@ -300,7 +219,7 @@ class DocumentAdmin(UploadPages):
         """The original file, as a download: whatever is in it, the browser does not run it. 404 when it is lost."""
         document = self.get_object(request, str(object_id))
         if document is None:
-            return self._unknown(request, object_id)
+            return self.unknown(request, object_id)
         return original_response(document)
 
     # --- Deletion ------------------------------------------------------------------------------------------------
@@ -309,31 +228,38 @@ class DocumentAdmin(UploadPages):
         """Administrators only; librarians archive."""
         return bool(request.user.is_superuser)
 
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Django's own, for administrators who have just proved who they are."""
+        view = super().delete_view
+        may = self.has_delete_permission(request)
+        page: HttpResponse = (proof_required(view) if may else view)(request, object_id, extra_context)
+        return page
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Document]) -> HttpResponse | None:
+        """What an action answers; deleting several needs a recent proof as well."""
+        view = super().response_action
+        deleting = "delete_selected" in request.POST.getlist("action")
+        answer: HttpResponse | None = (proof_required(view) if deleting else view)(request, queryset)
+        return answer
+
     def get_deleted_objects(
         self, objs: QuerySet[Document] | list[Document], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """What a deletion takes with it, without naming thousands of chunks."""
         documents = list(objs)
-        chunks = Chunk.objects.filter(document__in=documents).count()
+        chunks = Chunk.objects.filter(document__in=documents).count()  # access: how many go with what they manage
         counts = {str(self.opts.verbose_name_plural): len(documents), "chunks": chunks}
         return [self.name(document) for document in documents], counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Document) -> None:
         """Delete the document, and its originals once that holds."""
         files = (obj.file, obj.next_file)
-        obj.delete()
-        discard(*files)
+        with transaction.atomic():
+            note_change(obj, lock(obj), actor=request.user, request=request, deleted=True)
+            obj.delete()
+            discard(*files)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
         """Delete these documents one by one, with their originals."""
         for document in queryset:
             self.delete_model(request, document)
-
-
-def _readers(document: Document) -> str:
-    """Who reads the document, in words, apart from its dates and state."""
-    everybody, of_department = READERS[Clearance(document.clearance)]
-    if document.audience == Audience.INSTITUTION:
-        return everybody
-    departments = [document.department, *document.shared_with.all()]
-    return f"{of_department} of {' or '.join(department.name for department in departments)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from accounts.clearance import Audience, Clearance
@@ -97,14 +97,14 @@ class UploadFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """This session's uploads, newest first."""
-        return [(batch.id, str(batch)) for batch in batches(request.session) if batch.documents]
+        return [(batch.id, str(batch)) for batch in batches(request.session) if batch.document_ids]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> QuerySet[Document]:
         """The documents of the chosen upload."""
         if self.value() is None:
             return queryset
         batch = batch_of(request.session, str(self.value()))
-        return queryset.filter(pk__in=batch.documents) if batch else queryset.none()
+        return queryset.filter(pk__in=batch.document_ids) if batch else queryset.none()
 
 
 class ValueFilter(admin.SimpleListFilter):
@@ -140,12 +140,12 @@ class ValueFilter(admin.SimpleListFilter):
 class RowFilter(ValueFilter):
     """By something that the administrator edits."""
 
-    model: type[Model]
+    rows: QuerySet[Any]
     nothing = "None"
 
     def names(self, values: Iterable[Any]) -> dict[Any, str]:
         """The names of the rows."""
-        rows = self.model._default_manager.in_bulk([value for value in values if value is not None])
+        rows = self.rows.in_bulk([value for value in values if value is not None])
         return {value: str(rows[value]) if value is not None else self.nothing for value in values}
 
 
@@ -153,7 +153,7 @@ class DepartmentFilter(RowFilter):
     """By owning department."""
 
     title = parameter_name = column = "department"
-    model = Department
+    rows = Department.objects.all()
 
 
 class TypeFilter(RowFilter):
@@ -161,14 +161,14 @@ class TypeFilter(RowFilter):
 
     title = parameter_name = "type"
     column = "doc_type"
-    model = DocumentType
+    rows = DocumentType.objects.all()
 
 
 class CampusFilter(RowFilter):
     """By campus."""
 
     title = parameter_name = column = "campus"
-    model = Campus
+    rows = Campus.objects.all()
     nothing = "All campuses"
 
 

@@ -13,12 +13,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin import PlainChoices
+from accounts.admin import OfferedFiltersOnly, PlainChoices
 from accounts.clearance import viewer_for
 from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.batches import Batch, Rejection, batch_of, remember
-from ingestion.admin.lookups import OfferedFiltersOnly
 from ingestion.forms import Upload, UploadForm
 from ingestion.models import WORKING, Document, Status
 
@@ -52,7 +51,7 @@ class UploadPages(OfferedFiltersOnly, PlainChoices):
         context = {
             "title": "Upload documents",
             "form": form,
-            "can_upload": viewer.affiliated,
+            "can_upload": viewer.every_department or bool(viewer.curated),
             "max_files": settings.MAX_FILES_PER_UPLOAD,
             "max_megabytes": settings.MAX_UPLOAD_BYTES // (1024 * 1024),
         }
@@ -69,7 +68,7 @@ class UploadPages(OfferedFiltersOnly, PlainChoices):
             except pipeline.UploadRejected as rejected:
                 batch.rejections.append(_rejection(_name(file), rejected))
             else:
-                batch.documents.append(str(document.pk))
+                batch.document_ids.append(str(document.pk))
                 self.log_addition(request, document, f"Uploaded {document.file_name}.")
         return batch
 
@@ -79,8 +78,8 @@ class UploadPages(OfferedFiltersOnly, PlainChoices):
         if batch is None:
             messages.info(request, "That upload is not remembered any more. Its documents are in the list.")
             return HttpResponseRedirect(reverse("admin:ingestion_document_changelist"))
-        documents = list(self.get_queryset(request).filter(pk__in=batch.documents))
-        place = {document_id: position for position, document_id in enumerate(batch.documents)}
+        documents = list(self.get_queryset(request).filter(pk__in=batch.document_ids))
+        place = {document_id: position for position, document_id in enumerate(batch.document_ids)}
         documents.sort(key=lambda document: place[str(document.pk)])
         context = {
             "title": "Upload",

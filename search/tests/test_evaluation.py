@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_set_is_read_and_narrowed_by_language(folder: Path) -> None:
     whole = read_set(folder)
-    assert set(whole.documents) == {"d1", "d2", "d3"}
+    assert set(whole.corpus) == {"d1", "d2", "d3"}
     assert whole.relevant == {"q1": {"d1", "d3"}, "q2": {"d2"}}
     assert set(whole.queries) == {"q1", "q2"}
     assert read_set(folder, query_language="de").queries == {"q2": "Was kostet ein Parkausweis?"}
@@ -122,4 +122,4 @@ SHARED = Path(os.environ.get("CLOISTER_SHARED_DATA", Path(__file__).parents[3] /
 )
 def test_the_shared_sets_are_read_whole(name: str, documents: int, queries: int) -> None:
     judged = read_set(SHARED / "retrieval" / name)
-    assert (len(judged.documents), len(judged.queries)) == (documents, queries)
+    assert (len(judged.corpus), len(judged.queries)) == (documents, queries)

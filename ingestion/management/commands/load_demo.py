@@ -16,7 +16,7 @@ from django.db import transaction
 from accounts.clearance import LIBRARIANS, OPERATOR
 from accounts.models import Campus, Department, User
 from ingestion import folder, progress
-from ingestion.models import Document, DocumentType, Status, Tag
+from ingestion.models import Document, DocumentType, Status
 
 DEMO = settings.BASE_DIR / "deploy" / "demo"
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         """The file with its tags and the departments that it is shared with, which a manifest has no columns for."""
         metadata = replace(
             file.metadata,
-            tags=tuple(Tag.objects.filter(name__in=details["tags"])),
+            tags=tuple(details["tags"]),
             shared_with=tuple(Department.objects.filter(name__in=details["shared_with"])),
         )
         return replace(file, metadata=metadata)
@@ -75,8 +75,6 @@ class Command(BaseCommand):
         }
         for one in demo["document_types"]:
             DocumentType.objects.get_or_create(slug=one["name"], defaults={"name": one["label"]})
-        for name in demo["tags"]:
-            Tag.objects.get_or_create(name=name)
         for person in demo["accounts"]:
             if User.objects.filter(username=person["username"]).exists():
                 continue

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any, cast
 
@@ -141,6 +143,33 @@ def metadata(document: Document, **more: Any) -> dict[str, Any]:
         "visible_from": "",
         "visible_until": "",
     } | more
+
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+BUTTON = re.compile(r'<button type="submit" id="(confirm|back)"[^>]* name="([^"]+)" value="([^"]*)">')
+
+
+def asks(answer: Any) -> bool:
+    """Whether the page is the question before who sees something changes."""
+    return answer.status_code == 200 and 'id="confirm"' in answer.content.decode()
+
+
+def press(client: Client, address: str, answer: Any, button: str = "confirm") -> Any:
+    """Press a button of that question, sending what a browser would."""
+    text = answer.content.decode()
+    sent: dict[str, list[str]] = {}
+    for name, value in HIDDEN.findall(text[text.index('<form method="post" class="upload"') :]):
+        if name != "csrfmiddlewaretoken":
+            sent.setdefault(name, []).append(unescape(value))
+    named = {found: (name, value) for found, name, value in BUTTON.findall(text)}
+    name, value = named[button]
+    return client.post(address, sent | {name: value})
+
+
+def post_confirmed(client: Client, address: str, data: dict[str, Any] | None = None) -> Any:
+    """Post a form, and answer the question with yes if there is one."""
+    answer = client.post(address, data or {})
+    return press(client, address, answer) if asks(answer) else answer
 
 
 def text_of(client: Client, address: str) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.utils import timezone
 
 from accounts.clearance import LIBRARIANS, Role
-from accounts.models import Campus, Department
+from accounts.models import Campus, Department, User
 from ingestion.librarians import grant_permissions
 from ingestion.models import Document, Status, Tag
-from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, change, person, signed_in, text_of
+from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, change, metadata, person, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -172,36 +174,89 @@ def test_no_value_of_a_filter_is_a_server_error(desk: Client, name: str, value: 
     assert desk.get(f"{LIST}?{name}={value}").status_code in (200, 302)
 
 
-def _listed_and_offered_tags(client: Client) -> tuple[set[str], set[str]]:
-    listed = {tag.name for tag in client.get("/admin/ingestion/tag/").context["cl"].result_list}
-    answer = client.get(
+def _listed_tags(client: Client) -> set[str]:
+    return {tag.name for tag in client.get("/admin/ingestion/tag/").context["cl"].result_list}
+
+
+def _completed_tags(client: Client) -> Any:
+    return client.get(
         "/admin/autocomplete/", {"app_label": "ingestion", "model_name": "document", "field_name": "tags", "term": ""}
     )
-    return listed, {one["text"] for one in answer.json()["results"]}
 
 
-def test_librarians_see_tags_of_managed_documents_and_unused_ones_only(
+def test_librarians_see_only_tags_of_documents_that_they_see_or_manage(
     desk: Client, admin_desk: Client, managed: list[Document], hidden: list[Document]
 ) -> None:
-    ours, both, theirs, unused = (Tag.objects.create(name=name) for name in ("ours", "both", "theirs", "unused"))
+    ours, both, theirs, read = (Tag.objects.create(name=name) for name in ("a", "b", "c", "read"))
+    Tag.objects.create(name="unused")
     ours.documents.set(managed)
-    both.documents.set([managed[0], hidden[0]])
-    theirs.documents.set(hidden)
-    assert _listed_and_offered_tags(desk) == ({"ours", "both", "unused"}, {"ours", "both", "unused"})
-    everything = {"ours", "both", "theirs", "unused"}
-    assert _listed_and_offered_tags(admin_desk) == (everything, everything)
-    assert "theirs" not in text_of(desk, change(managed[0]))
-    assert desk.get(f"/admin/ingestion/tag/{theirs.pk}/change/").status_code == 302
-    assert desk.get(f"/admin/ingestion/tag/{unused.pk}/change/").status_code == 200
+    both.documents.set([managed[0], hidden[1]])
+    theirs.documents.set(hidden[1:])
+    read.documents.set(hidden[:1])  # another department's, for everybody
+    assert _listed_tags(desk) == {"a", "b", "read"}
+    assert _listed_tags(admin_desk) == {"a", "b", "c", "unused", "read"}
+    assert {one["text"] for one in _completed_tags(admin_desk).json()["results"]} == _listed_tags(admin_desk)
 
 
-def test_librarians_do_not_rename_tags(desk: Client, admin_desk: Client) -> None:
+def test_librarians_never_learn_the_number_of_a_tag_s_row(
+    desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    """It would tell whether a tag that they use was made before, by somebody else."""
+    tag = Tag.objects.create(name="lamps", pk=987654)
+    tag.documents.set([managed[0], hidden[1]])
+    assert _completed_tags(desk).status_code in (403, 404)
+    for address in ("/admin/ingestion/tag/", "/admin/ingestion/tag/?q=lamp", change(managed[0])):
+        page = text_of(desk, address)
+        assert "lamps" in page
+        assert "987654" not in page
+    for key in (tag.pk, tag.pk + 1):
+        for page in ("change", "history"):
+            assert desk.get(f"/admin/ingestion/tag/{key}/{page}/").status_code in (302, 403, 404)
+    answers = {(desk.get(f"/admin/ingestion/tag/{key}/change/").status_code) for key in (tag.pk, tag.pk + 1)}
+    assert len(answers) == 1
+
+
+def test_nobody_adds_a_tag_by_itself_and_so_asks_whether_there_is_one(desk: Client, admin_desk: Client) -> None:
+    Tag.objects.create(name="secret")
+    for client in (desk, admin_desk):
+        answers = {client.post("/admin/ingestion/tag/add/", {"name": name}).status_code for name in ("secret", "new")}
+        assert answers == {403}
+    assert Tag.objects.count() == 1
+
+
+def test_a_tag_is_spelt_as_typed_unless_a_known_document_spells_it_otherwise(
+    desk: Client, managed: list[Document], hidden: list[Document]
+) -> None:
+    Tag.objects.create(name="Redundancy").documents.set(hidden[1:])
+    Tag.objects.create(name="Travel").documents.set([managed[1]])
+    Tag.objects.create(name="LEFT OVER")
+    answer = desk.post(change(managed[0]), metadata(managed[0], tags="redundancy, TRAVEL, left over"))
+    assert answer.status_code == 302
+    assert {tag.name for tag in managed[0].tags.all()} == {"redundancy", "Travel", "left over"}
+
+
+def test_what_somebody_did_names_no_document_that_they_no_longer_manage(
+    desk: Client, librarian: User, finance: Department, managed: list[Document]
+) -> None:
+    document = managed[1]
+    desk.post(f"{LIST}{document.pk}/retry/")
+    desk.post(LIST, {"action": "retry_failed", "_selected_action": [str(managed[2].pk)]})
+    assert LogEntry.objects.filter(user=librarian).exists()
+    text_of(desk, "/admin/")  # shows the messages about what was just done
+    librarian.departments.remove(finance)
+    page = text_of(desk, "/admin/")
+    for one in managed[:4]:
+        assert one.title not in page
+        assert desk.get(f"{LIST}{one.pk}/history/").status_code == 302
+
+
+def test_only_administrators_rename_tags(desk: Client, admin_desk: Client) -> None:
     tag = Tag.objects.create(name="lamps")
     address = f"/admin/ingestion/tag/{tag.pk}/change/"
-    assert desk.post(address, {"name": "torches"}).status_code == 403
+    assert desk.post(address, {"name": "torches"}).status_code in (302, 403)
     tag.refresh_from_db()
     assert tag.name == "lamps"
-    admin_desk.post(address, {"name": "torches"})
+    admin_desk.post(address, {"name": "  torches "})
     tag.refresh_from_db()
     assert tag.name == "torches"
 
@@ -209,19 +264,20 @@ def test_librarians_do_not_rename_tags(desk: Client, admin_desk: Client) -> None
 def test_permissions_that_an_earlier_release_gave_are_taken_back() -> None:
     group = Group.objects.get(name=LIBRARIANS)
     elsewhere = Permission.objects.get(codename="view_campus")
-    group.permissions.add(elsewhere, *Permission.objects.filter(codename__in=["change_tag", "delete_document"]))
+    group.permissions.add(
+        elsewhere, *Permission.objects.filter(codename__in=["add_tag", "change_tag", "delete_document"])
+    )
     grant_permissions()
     assert set(group.permissions.values_list("codename", flat=True)) == {
-        "add_document", "view_document", "change_document", "add_tag", "view_tag", "view_campus",
+        "add_document", "view_document", "change_document", "view_tag", "view_campus",
     }  # fmt: skip
 
 
-def test_librarians_add_tags_but_make_no_document_types_and_delete_nothing(
-    desk: Client, managed: list[Document]
-) -> None:
-    desk.post("/admin/ingestion/tag/add/", {"name": "lamps"})
-    tag = Tag.objects.get(name="lamps")
-    assert desk.post(f"/admin/ingestion/tag/{tag.pk}/delete/", {"post": "yes"}).status_code == 403
+def test_librarians_make_no_document_types_and_delete_nothing(desk: Client, managed: list[Document]) -> None:
+    tag = Tag.objects.create(name="lamps")
+    tag.documents.set(managed)
+    assert desk.post(f"/admin/ingestion/tag/{tag.pk}/delete/", {"post": "yes"}).status_code in (302, 403)
+    assert Tag.objects.filter(pk=tag.pk).exists()
     assert desk.get("/admin/ingestion/documenttype/").status_code == 403
     assert desk.post(f"{LIST}{managed[0].pk}/delete/", {"post": "yes"}).status_code == 403
     assert Document.objects.filter(pk=managed[0].pk).exists()

@@ -13,7 +13,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Campus, Department, User
 from ingestion.models import Chunk, Document, Status
-from ingestion.tests.admin.conftest import LIST, Make, change, metadata, text_of
+from ingestion.tests.admin.conftest import LIST, Make, change, metadata, post_confirmed, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,8 @@ def test_metadata_is_edited_and_nothing_else_is_written(
 ) -> None:
     document = managed[0]
     Document.objects.filter(pk=document.pk).update(status=Status.EMBEDDING, progress=40)
-    answer = desk.post(
+    answer = post_confirmed(
+        desk,
         change(document),
         metadata(document, title="A better title", clearance=2, priority=5, tags="lamps", shared_with=[library.pk]),
     )
@@ -150,10 +151,10 @@ def test_archiving_hides_a_document_and_restoring_brings_it_back(desk: Client, m
     Chunk.objects.create(
         document=document, position=0, text="A passage", page_number=1, lexemes="", content_hash=b"0" * 32
     )
-    desk.post(f"{LIST}{document.pk}/archive/")
+    post_confirmed(desk, f"{LIST}{document.pk}/archive/")
     document.refresh_from_db()
     assert (document.status, document.is_searchable) == (Status.ARCHIVED, False)
-    desk.post(f"{LIST}{document.pk}/restore/")
+    post_confirmed(desk, f"{LIST}{document.pk}/restore/")
     document.refresh_from_db()
     assert (document.status, document.is_searchable) == (Status.QUEUED, True)
     notes = [entry.get_change_message() for entry in LogEntry.objects.filter(object_id=str(document.pk))]
@@ -166,10 +167,10 @@ def test_actions_on_several_touch_chosen_and_managed_documents_only(
     everything = [str(document.pk) for document in [*managed, *hidden]]
     desk.post(LIST, {"action": "retry_failed", "_selected_action": everything})
     assert {one.title for one in Document.objects.filter(status="queued")} == {"Ours failed"}
-    desk.post(LIST, {"action": "archive", "_selected_action": everything})
+    post_confirmed(desk, LIST, {"action": "archive", "_selected_action": everything})
     archived = set(Document.objects.filter(status="archived").values_list("title", flat=True))
     assert archived == {document.title for document in managed}
-    desk.post(LIST, {"action": "restore", "_selected_action": everything})
+    post_confirmed(desk, LIST, {"action": "restore", "_selected_action": everything})
     assert not Document.objects.filter(status="archived").exists()
     desk.post(LIST, {"action": "delete_selected", "_selected_action": everything, "post": "yes"})
     assert Document.objects.count() == len(everything)

@@ -138,5 +138,5 @@ def test_no_file_and_too_many_files_are_refused_with_a_sentence(
 
 def test_a_librarian_without_a_department_is_told_why_they_cannot_upload() -> None:
     text = text_of(signed_in(person("loner", Role.STAFF, librarian=True)), UPLOAD)
-    assert "You belong to no department" in text
+    assert "You curate no department" in text
     assert 'type="file"' not in text

@@ -1,0 +1,213 @@
+"""Who sees a document, said to its curators, and the note that is made when that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.formats import date_format
+
+from accounts.audit import note
+from accounts.clearance import EVERYONE, Audience, Clearance
+from accounts.models import Department
+from accounts.readership import Access, Effect, Headcount, effect_between, effects_of, headcount
+from ingestion.models import WORKING, Document, Status
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from accounts.models import User
+
+READERS = {
+    Clearance.PUBLIC: ("everybody, also without signing in", "people"),
+    Clearance.MEMBERS: ("all students and staff", "people"),
+    Clearance.STAFF: ("staff and academics with a department", "staff and academics"),
+    Clearance.RESTRICTED: ("academics with a department", "academics"),
+}
+"""Who reads a document of this clearance: of the whole institution, and of a department."""
+
+
+def readers_in_words(document: Document) -> str:
+    """Who reads the document, in words, apart from its dates and state."""
+    everybody, of_department = READERS[Clearance(document.clearance)]
+    if document.audience == Audience.INSTITUTION:
+        return everybody
+    departments = [document.department, *document.shared_with.all()]
+    return f"{of_department} of {' or '.join(department.name for department in departments)}"
+
+
+def access_of(document: Document) -> Access:
+    """What the access rule reads of this document, as it was when it was loaded."""
+    return Access(
+        clearance=document.clearance,
+        readers=frozenset(document.readers),
+        is_searchable=document.is_searchable,
+        visible_from=document.visible_from,
+        visible_until=document.visible_until,
+    )
+
+
+def readers_of(audience: str, department: Department, shared_with: Iterable[Department]) -> frozenset[int]:
+    """What the database will write into `readers` (migration 0002) for these."""
+    if audience == Audience.INSTITUTION:
+        return frozenset({EVERYONE})
+    return frozenset({department.pk, *(one.pk for one in shared_with)})
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Who sees a document, and why."""
+
+    readers: str
+    reasons: tuple[str, ...]
+    shown: bool
+    """Whether anybody but its curators sees it at this moment."""
+    people: Headcount
+
+
+def sight_of(document: Document) -> Sight:
+    """Who sees this document, with numbers. Where it is hidden now: who would."""
+    access, now = access_of(document), timezone.now()
+    return Sight(readers_in_words(document), tuple(_reasons(document, now)), access.shown_at(now), headcount(access))
+
+
+def _reasons(document: Document, now: datetime) -> list[str]:
+    """Why those and no others, a clause each."""
+    reasons = [f"Clearance {document.clearance}: {READERS[Clearance(document.clearance)][0]}"]
+    if document.audience == Audience.INSTITUTION:
+        reasons.append("Audience: the whole institution")
+    else:
+        shared = ", ".join(department.name for department in document.shared_with.all())
+        reasons.append(f"Audience: {document.department}" + (f", shared with {shared}" if shared else ""))
+    if document.visible_from and document.visible_from > now:
+        reasons.append(f"Hidden until {_moment(document.visible_from)}")
+    if document.visible_until:
+        gone = document.visible_until <= now
+        reasons.append(f"Hidden {'since' if gone else 'from'} {_moment(document.visible_until)}{'' if gone else ' on'}")
+    if document.status == Status.ARCHIVED:
+        reasons.append("Archived: hidden from all until it is restored")
+    elif not document.is_searchable:
+        state = "is still being read" if document.status in WORKING else "could not be read"
+        reasons.append(f"Hidden from all: it {state}")
+    return reasons
+
+
+def _moment(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "j F Y, H:i")
+
+
+@dataclass(frozen=True)
+class AudienceChange:
+    """What somebody is about to do to who sees some documents, for them to confirm."""
+
+    documents: int
+    effects: tuple[Effect, ...]
+    """Empty where it makes no difference to anybody, and there is nothing to confirm."""
+    token: str
+    """Stands for exactly this change of exactly these documents as they are now. It comes back as the confirmation."""
+    later: bool = False
+    """Whether all this holds only once the document has been read."""
+
+
+def reclassification(document: Document, before: Access, after: Access) -> AudienceChange:
+    """What it does when this document's access changes from one to the other.
+
+    One that is still being read counts as if it were shown; an archived one is seen by nobody either way.
+    """
+    effects: list[Effect] = []
+    if document.status != Status.ARCHIVED:
+        effects = effects_of(replace(before, is_searchable=True), replace(after, is_searchable=True))
+    token = _token("reclassify", [(document.pk, before), (document.pk, after)])
+    return AudienceChange(1, tuple(effects), token, later=not document.is_searchable)
+
+
+def archiving(documents: Iterable[Document]) -> AudienceChange:
+    """What it does when these documents are archived. Those that are shown only later count as shown."""
+    seen = [(document.pk, access_of(document)) for document in documents if document.is_searchable]
+    return _all_or_nothing("archive", seen)
+
+
+def restoring(documents: Iterable[Document]) -> AudienceChange:
+    """What it does when these archived documents come back. Those that have to be read first count as shown."""
+    return _all_or_nothing("restore", [(document.pk, access_of(document)) for document in documents])
+
+
+def _all_or_nothing(act: str, accesses: list[tuple[UUID, Access]]) -> AudienceChange:
+    """What it does when documents of this access all come or all go; those whose time is over do not count."""
+    now = timezone.now()
+    concerned = [one for one in accesses if one[1].visible_until is None or one[1].visible_until > now]
+    there = [access for _, access in concerned]
+    effect = effect_between([], there) if act == "restore" else effect_between(there, [])
+    return AudienceChange(len(concerned), (effect,) if effect.matters else (), _token(act, concerned))
+
+
+def _token(act: str, accesses: list[tuple[UUID, Access]]) -> str:
+    """Changes with the act, with the documents and their order, and with the access of any of them."""
+    parts = [
+        f"{pk} {one.clearance} {sorted(one.readers)} {one.is_searchable} {one.visible_from} {one.visible_until}"
+        for pk, one in accesses
+    ]
+    return salted_hmac("ingestion.audience", "\n".join([act, *parts]), algorithm="sha256").hexdigest()
+
+
+def lock(document: Document) -> Access:
+    """The document's access as it stands, held until the transaction ends: what `note_change` compares with."""
+    locked = Document.objects.select_for_update().get(pk=document.pk)  # access: whoever changes it manages it
+    return access_of(locked)
+
+
+def note_change(
+    document: Document,
+    before: Access,
+    *,
+    actor: User | AnonymousUser,
+    request: HttpRequest | None,
+    deleted: bool = False,
+) -> None:
+    """Note in the audit trail that the document's audience changed, if it did; in the transaction that changed it."""
+    after = None
+    if not deleted:
+        after = access_of(Document.objects.get(pk=document.pk))  # access: whoever changes it manages it
+    if before == after:
+        return
+    hidden = Access(before.clearance, before.readers, is_searchable=False)
+    now = effects_of(before, after or hidden)
+    note(
+        "audience_changed",
+        actor=actor,
+        subject=str(document),
+        request=request,
+        document=str(document.pk),
+        before=_as_json(before),
+        after=_as_json(after) if after else "deleted",
+        effects=[
+            {
+                "from": effect.moment.isoformat() if effect.moment else "at once",
+                "people_before": effect.before,
+                "people_after": effect.after,
+                "gained": effect.gained,
+                "lost": effect.lost,
+                "everybody_before": effect.anonymous_before,
+                "everybody_after": effect.anonymous_after,
+            }
+            for effect in now
+        ],
+    )
+
+
+def _as_json(access: Access) -> dict[str, Any]:
+    """An access as the trail keeps it; departments by their names of then."""
+    names = dict(Department.objects.filter(pk__in=access.readers).values_list("pk", "name"))
+    return {
+        "clearance": access.clearance,
+        "readers": ["whole institution"] if EVERYONE in access.readers else sorted(names.values()),
+        "searchable": access.is_searchable,
+        "visible_from": access.visible_from.isoformat() if access.visible_from else None,
+        "visible_until": access.visible_until.isoformat() if access.visible_until else None,
+    }
