@@ -2,6 +2,7 @@
 
 import os
 
+import gunicorn.http.wsgi
 from prometheus_client import multiprocess
 
 wsgi_app = "portal.wsgi:application"
@@ -16,7 +17,13 @@ graceful_timeout = 20
 keepalive = 5
 max_requests = 20_000
 max_requests_jitter = 2_000
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+# Whether a request came by TLS, and from where, is decided in one place, by the portal's settings (BEHIND_TLS_PROXY,
+# TRUSTED_PROXIES); gunicorn believes no header.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+# Which server this is concerns nobody; gunicorn has no setting for it.
+gunicorn.http.wsgi.SERVER = "Cloister"
 accesslog = None
 errorlog = "-"
 control_socket_disable = True

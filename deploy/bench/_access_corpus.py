@@ -1,4 +1,4 @@
-"""The made corpus of `access_columns`: a university's documents, their access, and vectors that lie as real ones do.
+"""The made corpus of the access benchmarks: a university's documents, their access, and vectors lying as real ones do.
 
 Everything follows from one seed, so that a second run, here or elsewhere, measures the same rows. The tables are the
 project's own: migrations, triggers and indexes are what the portal has.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -28,7 +28,9 @@ CHUNKS_A_DOCUMENT = 5
 LONG_DOCUMENTS, LONG = 12, 500
 """Handbooks: there are some in every university, and they are what a reclassification costs most for."""
 
-ACCESS_MIX: tuple[tuple[str, int, float], ...] = (
+AccessMix = tuple[tuple[str, int, float], ...]
+
+ACCESS_MIX: AccessMix = (
     ("institution", 1, 0.005),
     ("institution", 2, 0.015),
     ("institution", 3, 0.48),
@@ -39,6 +41,11 @@ ACCESS_MIX: tuple[tuple[str, int, float], ...] = (
 )
 """Audience, clearance, share of the documents: an intranet, of which outsiders see next to nothing. No other mix
 leaves as little as 0.5 % by access alone, because whoever is signed in sees what is for the whole institution."""
+
+ONE_LANGUAGE = {"en": 1.0}
+
+WINDOW_ENDS = ("2026-01-01", "2999-01-01")
+"""Before the first and after the second: dates that every run lies between."""
 
 SHARED = 0.3
 """Share of the departmental documents that one to three further departments may read."""
@@ -68,15 +75,22 @@ def unit(vectors: Vectors) -> Vectors:
 class Corpus:
     """What is drawn: documents with their access and length, and the vectors of their chunks."""
 
-    def __init__(self, chunks: int) -> None:
+    def __init__(
+        self,
+        chunks: int,
+        mix: AccessMix = ACCESS_MIX,
+        languages: Mapping[str, float] = ONE_LANGUAGE,
+        windowed: float = 0.0,
+    ) -> None:
+        """`windowed` is the share of the documents that have a publication window: half began, half are to end."""
         random = np.random.default_rng(SEED)
         self.chunks = chunks
         documents = chunks // CHUNKS_A_DOCUMENT
         self.ids = [UUID(bytes=random.bytes(16), version=4) for _ in range(documents)]
         weights = 1.0 / (1.0 + np.arange(DEPARTMENTS))
         self.department = random.choice(DEPARTMENTS, documents, p=weights / weights.sum())
-        mix = random.choice(len(ACCESS_MIX), documents, p=[share for _, _, share in ACCESS_MIX])
-        self.access = [ACCESS_MIX[one] for one in mix]
+        drawn = random.choice(len(mix), documents, p=[share for _, _, share in mix])
+        self.access = [mix[one] for one in drawn]
         self.shared = [
             random.choice(DEPARTMENTS, random.integers(1, 4), replace=False)
             if audience == "department" and random.random() < SHARED
@@ -84,6 +98,14 @@ class Corpus:
             for audience, _, _ in self.access
         ]
         self.length = self._lengths(random, documents)
+        # From a generator of their own: with one language and no window the rest is drawn as without them.
+        apart = np.random.default_rng(SEED + 3)
+        self.language = apart.choice(list(languages), documents, p=list(languages.values()))
+        first, last = WINDOW_ENDS
+        self.window = [
+            (first, None) if place < windowed / 2 else (None, last) if place < windowed else (None, None)
+            for place in apart.random(documents)
+        ]
         theme = random.integers(0, TOPICS // DEPARTMENTS, documents) * DEPARTMENTS + self.department
         owners = np.arange(TOPICS) % DEPARTMENTS
         parts = (draw(random, 1), draw(random, DEPARTMENTS)[owners], draw(random, TOPICS))
@@ -148,7 +170,8 @@ def _copy_documents(cursor: Cursor, corpus: Corpus, departments: list[int], doc_
     columns = (
         "id, title, file, file_name, file_size, mime_type, sha256, department_id, doc_type_id, audience, clearance, "
         "language, priority, status, progress, error, error_reason, page_count, chunk_count, recipe, is_searchable, "
-        "readers, created_at, updated_at"
+        "readers, visible_from, visible_until, created_at, updated_at, next_file, next_file_name, next_file_size, "
+        "next_sha256, unread_pages"
     )
     noted = "2026-01-01"
     with cursor.copy(f"COPY ingestion_document ({columns}) FROM STDIN") as copy:
@@ -157,8 +180,9 @@ def _copy_documents(cursor: Cursor, corpus: Corpus, departments: list[int], doc_
             length = int(corpus.length[place])
             copy.write_row(
                 (key, f"Document {place}", f"originals/{key.hex}", f"{place}.pdf", 100_000, "application/pdf", key.hex,
-                 departments[corpus.department[place]], doc_type, audience, clearance, "en", 3, "ready", 100, "", "",
-                 1, length, "made", True, [], noted, noted)
+                 departments[corpus.department[place]], doc_type, audience, clearance, str(corpus.language[place]), 3,
+                 "ready", 100, "", "", 1, length, "made", True, [], *corpus.window[place], noted, noted,
+                 "", "", 0, "", 0)
             )  # fmt: skip
     with cursor.copy("COPY ingestion_document_shared_with (document_id, department_id) FROM STDIN") as copy:
         for place, key in enumerate(corpus.ids):
@@ -168,18 +192,20 @@ def _copy_documents(cursor: Cursor, corpus: Corpus, departments: list[int], doc_
 
 def _copy_chunks(cursor: Cursor, corpus: Corpus) -> None:
     """The vectors by COPY into a passing table; text search vectors, as long as real ones, on the way from there."""
-    cursor.execute("CREATE TEMPORARY TABLE drawn (document uuid, place integer, body text, meaning halfvec)")
+    columns = "document uuid, place integer, spoken text, body text, meaning halfvec"
+    cursor.execute(f"CREATE TEMPORARY TABLE drawn ({columns})")
     texts = corpus.texts()
     with cursor.copy("COPY drawn FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(["uuid", "int4", "text", "halfvec"])
+        copy.set_types(["uuid", "int4", "text", "text", "halfvec"])
         for place, vectors in corpus.vectors():
             for position, vector in enumerate(vectors):
-                copy.write_row((corpus.ids[place], position, next(texts), HalfVector(vector)))
+                spoken = str(corpus.language[place])
+                copy.write_row((corpus.ids[place], position, spoken, next(texts), HalfVector(vector)))
     cursor.execute(
         """
         INSERT INTO ingestion_chunk (document_id, position, text, page_number, section_title, language, lexemes,
                                      embedding, content_hash, staged, metadata, clearance, readers, is_searchable)
-        SELECT document, place, body, 1, 'A section of the made document', 'en',
+        SELECT document, place, body, 1, 'A section of the made document', spoken,
                to_tsvector('english', body) || to_tsvector('simple', body), meaning, sha256(body::bytea), false, '{}',
                4, '{}', false
         FROM drawn

@@ -1,4 +1,4 @@
-"""How long the statements of `access_columns` take, and by which plan."""
+"""How long the statements of the access benchmarks take, and by which plan."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ def take_turns(connection: psycopg.Connection, ways: dict[str, list[Statement]])
         timings[name] = Timing([], [], [], _shape(explained[0][0]["Plan"]) if explained else "")
         for one in statements[:3]:
             cursor.execute(*one).fetchall()
-    scheduled = _scheduled(connection)
+    kept = scheduled(connection)
     # Whoever asks first warms the memory for the next: the ways change places all the time.
     orders = list(permutations(ways))
     for turn in range(len(next(iter(ways.values())))):
         for name in orders[turn % len(orders)]:
             statements = ways[name]
-            before = _processor_ms(scheduled) if scheduled else 0.0
+            before = processor_ms(kept) if kept else 0.0
             started = time.perf_counter()
             rows = cursor.execute(*statements[turn]).fetchall()
             timings[name].clock.append(1000 * (time.perf_counter() - started))
-            if scheduled:
-                timings[name].processor.append(_processor_ms(scheduled) - before)
+            if kept:
+                timings[name].processor.append(processor_ms(kept) - before)
             timings[name].found.append([row[0] for row in rows])
     return timings
 
 
-def _scheduled(connection: psycopg.Connection) -> Path | None:
+def scheduled(connection: psycopg.Connection) -> Path | None:
     """Where Linux keeps how long this connection's server process ran; None when it runs on another machine."""
     process = Path(f"/proc/{connection.info.backend_pid}")
     try:
@@ -77,9 +77,9 @@ def _scheduled(connection: psycopg.Connection) -> Path | None:
     return process / "schedstat" if ours else None
 
 
-def _processor_ms(scheduled: Path) -> float:
+def processor_ms(kept: Path) -> float:
     """Milliseconds that the server process has been on a processor since it started."""
-    return int(scheduled.read_text().split()[0]) / 1e6
+    return int(kept.read_text().split()[0]) / 1e6
 
 
 def _shape(plan: dict[str, Any]) -> str:

@@ -16,16 +16,14 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
 
 from deploy.bench import Bar, conclude, machine
 from deploy.bench._access_corpus import DIMENSIONS, SEED, Corpus, build
+from deploy.bench._access_server import SESSION, Server, set_up_django
 from deploy.bench._access_statements import WAYS, questions, readers, statement, visible_chunks
 from deploy.bench._access_timing import take_turns
 
@@ -37,73 +35,17 @@ QUESTIONS, FEWER = 40, 15
 SHORT, SHORT_DOCUMENTS, LONG, LONG_DOCUMENTS = 5, 12, 500, 3
 """Chunks of the documents that are reclassified, and how many of each."""
 
-SESSION = {
-    # As in deploy/local/postgres.py.
-    "random_page_cost": "1.1",
-    "work_mem": "16MB",
-    "jit": "off",
-    # One core a search: under load nobody gets two.
-    "max_parallel_workers_per_gather": "0",
-    "hnsw.iterative_scan": "relaxed_order",
-}
-
-
-class Server:
-    """The scratch database: made once, then asked."""
-
-    def __init__(self, database_url: str) -> None:
-        self._url = urlsplit(database_url)
-
-    def url(self, database: str = SCRATCH) -> str:
-        return self._url._replace(path=f"/{database}").geturl()
-
-    @contextmanager
-    def connect(self, database: str = SCRATCH) -> Iterator[psycopg.Connection]:
-        """A connection that commits at once and binds as Django's does: on the client, nothing prepared."""
-        with psycopg.connect(
-            self.url(database), autocommit=True, cursor_factory=psycopg.ClientCursor, prepare_threshold=None
-        ) as connection:
-            yield connection
-
-    @contextmanager
-    def beside(self) -> Iterator[psycopg.Connection]:
-        """A connection to the database that DATABASE_URL names, to make others from."""
-        with self.connect(self._url.path.lstrip("/")) as connection:
-            yield connection
-
-    def made(self, chunks: int) -> bool:
-        """Whether the scratch database holds this very corpus, complete."""
-        with self.beside() as connection:
-            row = connection.execute(
-                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [SCRATCH]
-            ).fetchone()
-        return row is not None and row[0] == self._mark(chunks)
-
-    def make(self, chunks: int, migrate: Callable[[], None]) -> None:
-        """Make the scratch database anew. It is marked at the end, so that half a corpus is never measured."""
-        with self.beside() as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {SCRATCH}")
-            connection.execute(f"CREATE DATABASE {SCRATCH}")
-        migrate()
-        with self.connect() as connection:
-            build(connection, Corpus(chunks))
-        with self.beside() as connection:
-            comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
-            connection.execute(comment.format(sql.Identifier(SCRATCH), sql.Literal(self._mark(chunks))))
-
-    def _mark(self, chunks: int) -> str:
-        return f"access_columns: {chunks} chunks, seed {SEED}"
-
 
 def main() -> int:
     """Measure, print, and return the exit status."""
     before = machine()
     arguments = sys.argv[1:]
     chunks = int(arguments[arguments.index("--chunks") + 1]) if "--chunks" in arguments else CHUNKS
-    server = Server(os.environ["DATABASE_URL"])
-    migrate = _set_up_django(server)
-    if not server.made(chunks):
-        server.make(chunks, migrate)
+    server = Server(os.environ["DATABASE_URL"], SCRATCH)
+    migrate = set_up_django(server)
+    mark = f"access_columns: {chunks} chunks, seed {SEED}"
+    if not server.made(mark):
+        server.make(mark, migrate, lambda connection: build(connection, Corpus(chunks)))
     figures: dict[str, Any] = {}
     with server.connect() as connection:
         for name, value in SESSION.items():
@@ -138,28 +80,6 @@ def _bars(rows: dict[str, Any], writes: dict[str, Any]) -> list[Bar]:
         Bar("by words, 70 % visible: on the chunk / by join", ratio("academic", "lexical", "chunk", "join"), 1.0),
         Bar("reclassify a document of 500 chunks (ms)", long, 3000.0),
     ]
-
-
-def _set_up_django(server: Server) -> Callable[[], None]:
-    """Let the portal's models speak for the scratch database; the function that migrates it."""
-    os.environ["DATABASE_URL"] = server.url()
-    os.environ["EMBEDDING_DIMENSIONS"] = str(DIMENSIONS)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    import django
-    from django.core.management import call_command
-    from django.db import connection, connections
-    from django.db.backends.postgresql.base import DatabaseWrapper
-
-    django.setup()
-
-    def migrate() -> None:
-        call_command("migrate", verbosity=0)
-        # A database that somebody is connected to cannot be copied.
-        connection.close()
-        if isinstance(wrapper := connections[connection.alias], DatabaseWrapper):
-            wrapper.close_pool()
-
-    return migrate
 
 
 def searches(connection: psycopg.Connection) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 DEMO_ACCOUNTS = ("student", "staff", "academic", "librarian", "admin")
 
 # Addresses that stand for every interface, and how this machine reaches a server bound to them.
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound to)
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104  # compared with, not bound to
 
 # Tasks of the queue 'ingestion' embed documents; two at once keep the embedding node busy.
 WORKER_CONCURRENCY = "2"

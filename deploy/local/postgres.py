@@ -37,10 +37,10 @@ SELECT 'CREATE DATABASE cloister OWNER cloister'
 \connect cloister
 SET client_min_messages = warning;
 EXTENSIONS
-""".replace("EXTENSIONS", "\n".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS))
+""".replace("EXTENSIONS", "\n".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS))  # nosec B608  # our own names
 
 # PostgreSQL's shared memory below /dev/shm holds what a parallel index build works on; containers often give 64 MB.
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (not a temporary folder of ours)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # not a temporary folder of ours
 SHARED_MEMORY_BYTES = 256_000_000
 
 # For a laptop that has other work to do. Everything that keeps data safe stays at its default.

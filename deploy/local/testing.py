@@ -1,9 +1,10 @@
-"""`test`: pytest against a database, a cache and a model of its own, started before and gone after."""
+"""`test` and its like: a command with a database, a cache and a model of its own, started before and gone after."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
@@ -30,13 +31,28 @@ def run_tests(home: Home, arguments: list[str]) -> int:
 
     Each run has a home of its own below the instance's, so that runs collide neither with each other nor with `up`.
     """
-    given = given_by_environment()
-    require_machine(given)
+    require_machine(given_by_environment())
     home.create()
     installation = Installation()
     installation.ensure(home, Console(home.log("cloister")), development=True)
     console = Console(home.log("cloister"))
     chromium = ensure_chromium(installation.python, home, console)
+    changes = {"CLOISTER_CHROMIUM": chromium} if chromium else {}
+    console.say("Starting what the tests need…")
+    pytest = [str(installation.python), "-m", "pytest", *arguments]
+    return run_with_own_parts(home, installation, console, pytest, changes)
+
+
+def run_with_own_parts(
+    home: Home, installation: Installation, console: Console, command: list[str], changes: Mapping[str, str]
+) -> int:
+    """Run a command in a portal's environment with these changes, and return its exit status.
+
+    What the environment does not give (database, cache, embedding node) is started for it in a home of its own below
+    the instance's, and is gone afterwards.
+    """
+    given = given_by_environment()
+    require_machine(given)
     _sweep(home)
     own = Home(home.path / "test" / str(os.getpid()))
     # The model's graph takes seconds to build and is the same for everybody.
@@ -49,15 +65,11 @@ def run_tests(home: Home, arguments: list[str]) -> int:
     try:
         require_reachable(given)
         stack = make_stack(own, installation, given, running=False)
-        environment = portal_environment(stack, port=8000, demo=False)
+        environment = portal_environment(stack, port=8000, demo=False) | dict(changes)
         environment["ALLOWED_HOSTS"] += f",{TEST_HOST}"
-        if chromium:
-            environment["CLOISTER_CHROMIUM"] = chromium
-        console.say("Starting what the tests need…")
-        pytest = [str(installation.python), "-m", "pytest", *arguments]
         try:
             with running_parts(own, stack) as supervisor:
-                exit_status = run_beside(supervisor, pytest, environment, f"{own.path}#pytest")
+                exit_status = run_beside(supervisor, command, environment, f"{own.path}#command")
         except StopRequested:
             exit_status = 130
         if exit_status != 0:
