@@ -44,7 +44,7 @@ def _database() -> dict[str, Any]:
             cursor.execute(
                 "SELECT '[1,0]'::halfvec <=> '[0,1]'::halfvec, EXISTS (SELECT FROM ingestion_chunk),"
                 " EXISTS (SELECT FROM search_searchevent), (SELECT count(*) FROM django_migrations)"
-            )
+            )  # access: asks whether the table is there
             distance, *_, migrations = cursor.fetchone()
         if distance != 1:
             raise RuntimeError("the vector operation answered wrongly")

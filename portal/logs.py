@@ -11,7 +11,8 @@ class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         from portal.middleware import request_id
 
-        record.request_id = request_id.get()
+        # Django writes of a refused request when its answer has left the middleware already.
+        record.request_id = request_id.get() or getattr(getattr(record, "request", None), "request_id", "")
         return True
 
 

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, and an honest answer when the database is away."""
+"""What happens around every request: its id, who may keep the answer, and honesty when the database is away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_cache_control
+from whitenoise.middleware import WhiteNoiseFileResponse
 
 from portal.problems import problem_response
 
@@ -44,6 +46,42 @@ class RequestIdMiddleware:
             request_id.reset(token)
         response["X-Request-ID"] = current
         return response
+
+
+class PrivacyMiddleware:
+    """Keeps answers to whom they were given: no cache stores one, and no page of another origin loads it.
+
+    Every answer may depend on who asks, so all of them are meant, errors included; only static files are the same for
+    everybody and are kept.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        if not isinstance(response, WhiteNoiseFileResponse):
+            patch_cache_control(response, private=True, no_store=True)
+        return response
+
+
+class TransportMiddleware:
+    """Refuses requests that should never have been sent like this.
+
+    The API by plain HTTP where TLS is expected: a redirect would work, and hide that a token travels in the clear. And
+    TRACE, which nothing here answers. Must stand after Django's SecurityMiddleware, which redirects pages.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "TRACE":
+            return problem_response(405, "This method is not allowed.")
+        if settings.SECURE_SSL_REDIRECT and request.path.startswith("/api/") and not request.is_secure():
+            return problem_response(403, "Use https. If this request held a token, it was sent in the clear: end it.")
+        return self.get_response(request)
 
 
 class BodyLimitMiddleware:

@@ -81,6 +81,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = str(exc.detail)
     response.data = problem(response.status_code, detail, **members)
     response.content_type = CONTENT_TYPE
+    for name, value in getattr(exc, "headers", {}).items():
+        response[name] = value
     return response
 
 
@@ -89,6 +91,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         return problem_response(400, "The request is malformed.")
     return defaults.bad_request(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403 outside the API's own views: a problem below /api/, a page elsewhere, each with what the refusal says."""
+    if request.path.startswith("/api/"):
+        detail = str(exception) or "You may not do this."
+        return problem_response(403, detail, **getattr(exception, "members", {}))
+    return render(request, getattr(exception, "template", "403.html"), status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

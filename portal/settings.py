@@ -6,9 +6,10 @@ not set stops the start: there are no built-in ones.
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
-from csp.constants import NONE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.unfold import UNFOLD  # noqa: F401  (a setting)
@@ -30,6 +31,8 @@ def _required(name: str) -> str:
 # --- Secrets and hosts -------------------------------------------------------------------------------------------
 
 SECRET_KEY = _required("SECRET_KEY")
+# Earlier values, so that a new SECRET_KEY does not sign everybody out.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 JWT_SIGNING_KEY = _required("JWT_SIGNING_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -38,15 +41,20 @@ DEBUG = False
 # The local instance speaks plain HTTP on the loopback interface; anywhere else cookies travel over TLS only.
 INSECURE_COOKIES = env.bool("INSECURE_COOKIES", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_COOKIES
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if not INSECURE_COOKIES:
+    # Browsers take cookies of these names over TLS only, for this host only: no other host below the university's
+    # domain can set or overwrite them.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 0 if INSECURE_COOKIES else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_COOKIES
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not INSECURE_COOKIES)
-# The probes of a balancer or of Kubernetes come by plain HTTP from inside.
-SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
+# The probes of a balancer or of Kubernetes come by plain HTTP from inside; the API refuses it (TransportMiddleware).
+SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$", r"^api/"]
 # How many proxies in front are ours; what anybody else claims in X-Forwarded-For is not believed.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
@@ -80,18 +88,24 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "portal.middleware.RequestIdMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above everything that may answer by itself, so that every answer carries their headers.
+    "portal.middleware.PrivacyMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "portal.middleware.TransportMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sign_in.SessionLimitMiddleware",
+    "accounts.renewal.RenewalMiddleware",
     "accounts.seeing.SeeAsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "portal.middleware.BodyLimitMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "portal.middleware.DatabaseAwayMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -194,6 +208,8 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_BEAT_SCHEDULE = {
     "refresh-statistics": {"task": "ingestion.refresh_statistics", "schedule": timedelta(minutes=1)},
     "reconcile": {"task": "ingestion.reconcile", "schedule": timedelta(minutes=1)},
+    "clear-sessions": {"task": "accounts.clear_sessions", "schedule": timedelta(hours=1)},
+    "purge-tokens": {"task": "accounts.purge_tokens", "schedule": timedelta(days=1)},
     "purge-audit": {"task": "search.purge_audit", "schedule": timedelta(days=1)},
 }
 
@@ -220,20 +236,59 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 AUTHENTICATION_BACKENDS = [
-    # Counts failed sign-ins and stands before all others: a locked account is not even tried.
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    # Stands before all others: whoever failed too often is not even tried.
+    "accounts.lockout.LockoutBackend",
+    "accounts.sign_in.PasswordBackend",
 ]
+AXES_HANDLER = "accounts.lockout.Attempts"
 AXES_FAILURE_LIMIT = env.int("SIGN_IN_ATTEMPTS", default=5)
+# An address that tries many names; well above what a busy reading room mistypes.
+SIGN_IN_ATTEMPTS_PER_ADDRESS = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS", default=100)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("SIGN_IN_LOCK_MINUTES", default=15))
 # A name from one address: a stranger cannot lock out somebody who signs in from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
-AXES_RESET_ON_SUCCESS = True
-AXES_HTTP_RESPONSE_CODE = 429
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"
+AXES_LOCKOUT_CALLABLE = "accounts.lockout.locked_page"
+# Trying on while locked makes it no longer, so that the time that is told is true.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# What succeeded is in our own trail of acts, and accounts.sign_in forgets the failures before it.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_RESET_ON_SUCCESS = False
+AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# Whatever the browser does with its cookie, a session ends after this time, and when it was not used for so long.
+SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", default=12 * 3600)
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=4 * 3600)
 # Sensitive pages of the admin site ask again after this time.
 REAUTHENTICATION_SECONDS = env.int("REAUTHENTICATION_SECONDS", default=15 * 60)
+
+# Single sign-on: on where OIDC_ISSUER is set. Addresses that are not given are asked of the provider (discovery).
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_OP_AUTHORIZATION_ENDPOINT", default="")
+OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_OP_TOKEN_ENDPOINT", default="")
+OIDC_OP_USER_ENDPOINT = env.str("OIDC_OP_USER_ENDPOINT", default="")
+OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_OP_JWKS_ENDPOINT", default="")
+OIDC_OP_LOGOUT_ENDPOINT = env.str("OIDC_OP_LOGOUT_ENDPOINT", default="")
+OIDC_RP_CLIENT_ID = _required("OIDC_RP_CLIENT_ID") if OIDC_ISSUER else ""
+OIDC_RP_CLIENT_SECRET = _required("OIDC_RP_CLIENT_SECRET") if OIDC_ISSUER else ""
+OIDC_RP_SCOPES = env.str("OIDC_RP_SCOPES", default="openid profile email")
+# The one algorithm that is taken, whatever a token's header says; never one whose key the portal knows too.
+OIDC_RP_SIGN_ALGO = env.str("OIDC_RP_SIGN_ALGO", default="RS256")
+if OIDC_RP_SIGN_ALGO not in {"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"}:
+    raise ImproperlyConfigured(f"OIDC_RP_SIGN_ALGO is {OIDC_RP_SIGN_ALGO}. Set RS256, or another of RS… and ES….")
+OIDC_USE_PKCE, OIDC_PKCE_CODE_CHALLENGE_METHOD = True, "S256"
+OIDC_TOKEN_USE_BASIC_AUTH = env.bool("OIDC_TOKEN_USE_BASIC_AUTH", default=False)
+OIDC_AUTHENTICATION_CALLBACK_URL = "single-sign-on-callback"
+OIDC_TIMEOUT = 5
+# The token is the hint by which the provider knows whom to sign out; it is kept in the session, in the database.
+OIDC_STORE_ID_TOKEN = True
+OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", default="preferred_username")
+# After so long the claims are read again, without a question to the person.
+OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.int("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default=15 * 60)
+if OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("accounts.oidc.SingleSignOnBackend")
+
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "search"
 LOGOUT_REDIRECT_URL = "search"
@@ -250,9 +305,9 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.tokens.TokenAuthentication",
         "accounts.api_keys.ApiKeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "accounts.permissions.BrowserAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.SignedIn"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.RoleThrottle"],
@@ -270,11 +325,15 @@ SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "ISSUER": "cloister",
     # A changed password ends every token of it.
-    "CHECK_REVOKE_TOKEN": True,
+    "CHECK_REVOKE_TOKEN": True,  # nosec B105  # no password, a switch
     "UPDATE_LAST_LOGIN": True,
 }
 # Factor on the requests a minute that each role may make; 0 counts nothing (for load tests only).
 THROTTLE_FACTOR = env.float("THROTTLE_FACTOR", default=1.0)
+# What one address may ask in a minute, whoever asks. A whole campus may sit behind it.
+ADDRESS_REQUESTS_A_MINUTE = env.int("ADDRESS_REQUESTS_A_MINUTE", default=6000)
+# How many processes share a limit while each has to count by itself; the web server starts as many.
+WEB_PROCESSES = env.int("WEB_CONCURRENCY", default=2)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Cloister",
     "DESCRIPTION": "Search the institution's documents, as far as the person who asks may see them.",
@@ -287,25 +346,49 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
+    # The description is the same for everybody.
+    "SERVE_AUTHENTICATION": [],
 }
 
 # --- Pages -------------------------------------------------------------------------------------------------------
 
+_PROVIDER_ADDRESSES = (OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT)
+_PROVIDER_ORIGINS = sorted({f"{one.scheme}://{one.netloc}" for one in map(urlsplit, filter(None, _PROVIDER_ADDRESSES))})
+# The admin and the page to try the API load their scripts by address (portal.admin, portal.urls); everywhere else a
+# script runs only with the nonce of its answer.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
-        "script-src": [SELF],
+        "script-src": [NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # The answer to a form may lead on to the university's provider: to sign out there, or to be asked again.
+        "form-action": [SELF, *_PROVIDER_ORIGINS],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "object-src": [NONE],
+        # Strings become markup through static/trusted-types.js alone, and code never.
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["default"],
+        "upgrade-insecure-requests": not INSECURE_COOKIES,
     }
 }
+
+# What browsers offer and no page here uses is off, so that injected markup could not use it either.
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        "accelerometer", "autoplay", "camera", "clipboard-read", "display-capture", "encrypted-media", "fullscreen",
+        "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection", "magnetometer", "microphone",
+        "midi", "payment", "picture-in-picture", "publickey-credentials-create", "publickey-credentials-get",
+        "screen-wake-lock", "serial", "storage-access", "sync-xhr", "usb", "window-management", "xr-spatial-tracking",
+    )
+}  # fmt: skip
+
+# Pages of other origins have no business with the static files either.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "Europe/London"
@@ -327,6 +410,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["console"], "propagate": False},
+        "axes": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },

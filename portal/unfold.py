@@ -46,6 +46,8 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")},
     ],
     "SITE_ICON": lambda _request: static("favicon.svg"),
+    # Where somebody changes their own password, whichever way they signed in.
+    "ACCOUNT": {"navigation": [{"title": "Sign-in and security", "link": reverse_lazy("security")}]},
     "STYLES": [lambda _request: static("tokens.css"), lambda _request: static("admin-cloister/admin.css")],
     "SIDEBAR": {
         "show_search": False,
@@ -108,6 +110,20 @@ UNFOLD: dict[str, Any] = {
                         "permission": _administers,
                     },
                     {
+                        "title": "API keys",
+                        "icon": "key",
+                        "link": reverse_lazy("admin:accounts_apikey_changelist"),
+                        "active": _below("admin:accounts_apikey_changelist"),
+                        "permission": _administers,
+                    },
+                    {
+                        "title": "Single sign-on",
+                        "icon": "key_vertical",
+                        "link": reverse_lazy("admin:accounts_claimrule_changelist"),
+                        "active": _below("admin:accounts_claimrule_changelist"),
+                        "permission": _administers,
+                    },
+                    {
                         "title": "Departments",
                         "icon": "account_balance",
                         "link": reverse_lazy("admin:accounts_department_changelist"),
@@ -119,6 +135,33 @@ UNFOLD: dict[str, Any] = {
                         "icon": "location_on",
                         "link": reverse_lazy("admin:accounts_campus_changelist"),
                         "active": _below("admin:accounts_campus_changelist"),
+                        "permission": _administers,
+                    },
+                ],
+            },
+            {
+                "title": "The portal",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Introduction",
+                        "icon": "door_open",
+                        "link": reverse_lazy("admin:accounts_phase_changelist"),
+                        "active": _below("admin:accounts_phase_changelist"),
+                        "permission": _administers,
+                    },
+                    {
+                        "title": "Groups to invite",
+                        "icon": "groups",
+                        "link": reverse_lazy("admin:auth_group_changelist"),
+                        "active": _below("admin:auth_group_changelist"),
+                        "permission": _administers,
+                    },
+                    {
+                        "title": "Audit trail",
+                        "icon": "history",
+                        "link": reverse_lazy("admin:accounts_auditevent_changelist"),
+                        "active": _below("admin:accounts_auditevent_changelist"),
                         "permission": _administers,
                     },
                 ],

@@ -1,40 +1,45 @@
 """Every address of the portal (DESIGN, section 5)."""
 
-from csp.decorators import csp_update
+from csp.constants import SELF
+from csp.decorators import csp_replace
 from django.contrib import admin
-from django.contrib.auth import views as auth
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
-from accounts.api import MeView, RefreshSerializer
-from accounts.parsing import BoundedJSONParser
+from accounts.api import MeView, TokenRefreshView, TokenRevokeView, TokenView
+from accounts.seeing_pages import see_as_end_page, see_as_page, see_as_person_page
 from portal import health, metrics
 
-# Swagger UI's page has one inline style sheet of its own; it is let through by its hash, on that page alone.
-SWAGGER_STYLE = "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"
+# Swagger UI loads its scripts by address, makes markup of strings, and has one inline style sheet of its own, which is
+# let through by its hash. On that page alone; it shows nothing that a person wrote.
+SWAGGER_POLICY = {
+    "script-src": [SELF],
+    "style-src": [SELF, "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"],
+    "require-trusted-types-for": None,
+    "trusted-types": None,
+}
 
 api = [
-    path("token/", TokenObtainPairView.as_view(parser_classes=[BoundedJSONParser])),
-    path(
-        "token/refresh/",
-        TokenRefreshView.as_view(parser_classes=[BoundedJSONParser], serializer_class=RefreshSerializer),
-    ),
+    path("token/", TokenView.as_view()),
+    path("token/refresh/", TokenRefreshView.as_view()),
+    path("token/blacklist/", TokenRevokeView.as_view()),
     path("me/", MeView.as_view()),
     path("", include("search.api_urls")),
     path("", include("ingestion.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs/",
-        csp_update({"style-src": [SWAGGER_STYLE]})(SpectacularSwaggerSplitView.as_view()),
+        csp_replace(SWAGGER_POLICY)(SpectacularSwaggerSplitView.as_view(http_method_names=["get", "head"])),
         name="api-docs",
     ),
 ]
 
 urlpatterns = [
     path("", include("search.urls")),
-    path("accounts/login/", auth.LoginView.as_view(), name="login"),
-    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("accounts/", include("accounts.urls")),
+    path("see-as/", see_as_page, name="see-as"),
+    path("see-as/person/", see_as_person_page, name="see-as-person"),
+    path("see-as/end/", see_as_end_page, name="see-as-end"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("health", health.health),
@@ -44,5 +49,6 @@ urlpatterns = [
 ]
 
 handler400 = "portal.problems.bad_request"
+handler403 = "portal.problems.forbidden"
 handler404 = "portal.problems.not_found"
 handler500 = "portal.problems.server_error"

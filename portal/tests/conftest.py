@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
+from django.core.files.base import ContentFile
+from django.test import Client
+from pytest_django.fixtures import Settings
 
+from accounts.clearance import LIBRARIANS
 from accounts.models import Campus, Department, User
-from ingestion.models import Document, DocumentType
+from ingestion.models import Document, DocumentType, Tag
 
 MakeDocument = Callable[..., Document]
 MakePerson = Callable[..., User]
@@ -63,3 +69,35 @@ def finance(db: None) -> Department:
 @pytest.fixture
 def library(db: None) -> Department:
     return Department.objects.create(name="Library")
+
+
+@pytest.fixture
+def unhurried(settings: Settings, tmp_path: Path) -> None:
+    """No limits of requests, and originals in a folder of the test."""
+    settings.THROTTLE_FACTOR = 0
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(tmp_path)}}
+    settings.STORAGES = {**settings.STORAGES, "default": storage}
+
+
+@pytest.fixture
+def paper(document: MakeDocument, library: Department) -> Document:
+    """A restricted document with an original, and one row of everything else that the admin shows."""
+    Campus.objects.create(name="Main")
+    Tag.objects.create(name="sport")
+    made = document("Paper", department=library, clearance=3)
+    made.file.save("original", ContentFile(b"<script>alert(1)</script>"))
+    return made
+
+
+@pytest.fixture
+def people(person: MakePerson, library: Department) -> dict[str, User | None]:
+    librarian = person("staff", departments=(library,))
+    librarian.groups.add(Group.objects.get(name=LIBRARIANS))
+    return {"nobody": None, "student": person("student"), "librarian": librarian, "admin": person("admin")}
+
+
+def as_person(user: User | None, **more: Any) -> Client:
+    client = Client(raise_request_exception=False, **more)
+    if user:
+        client.force_login(user)
+    return client

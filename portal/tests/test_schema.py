@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 PATHS = {
     "/api/v1/token/": {"post"},
     "/api/v1/token/refresh/": {"post"},
+    "/api/v1/token/blacklist/": {"post"},
     "/api/v1/me/": {"get"},
     "/api/v1/search/": {"get", "post"},
     "/api/v1/suggest/": {"get"},

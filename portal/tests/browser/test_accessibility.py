@@ -98,6 +98,7 @@ def test_pages_carry_a_strict_policy_and_no_inline_code(arrive: Arrive) -> None:
         answer = visitor.page.goto(visitor.portal.address(path))
         assert answer is not None
         policy = answer.headers["content-security-policy"]
-        assert "script-src 'self'" in policy
+        assert "script-src 'self'" not in policy, "scripts run by the nonce of their answer alone"
+        assert ("script-src 'nonce-" in policy) == bool(visitor.page.locator("script").count())
         assert "unsafe" not in policy
         assert visitor.page.locator("script:not([src]), style, [style]").count() == 0

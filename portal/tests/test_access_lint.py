@@ -1,0 +1,184 @@
+"""The checker that rejects queries which go round the access rule: it finds each way round, and the code has none."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ingestion.models import Chunk, Document
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKER = ROOT / ".ci" / "access_lint.py"
+MAY_BE_EXCEPTED = 14
+"""Exceptions that the code may hold. More need a better reason than haste."""
+
+
+@pytest.fixture(scope="module")
+def lint() -> ModuleType:
+    """The checker, which lies outside the rooms."""
+    spec = importlib.util.spec_from_file_location("access_lint", CHECKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["access_lint"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ROUND_THE_RULE = {
+    "all": "Document.objects.all()",
+    "filtered": "Chunk.objects.filter(document=pk).first()",
+    "the predicate in another query": "Document.objects.filter(pk=pk) | Document.objects.visible_to(viewer)",
+    "the predicate not called": "Document.objects.filter(pk=pk).visible_to",
+    "the predicate without a viewer": "Document.objects.visible_to()",
+    "built in two steps": "found = Document.objects.filter(pk=pk)\nfound.visible_to(viewer)",
+    "excluded, not kept": "Chunk.objects.exclude(document__in=Document.objects.manageable_by(viewer))",
+    "kept by anything": "Chunk.objects.filter(document__in=wanted)",
+    "a name with two values": (
+        "def f(viewer):\n    kept = Document.objects.manageable_by(viewer)\n    kept = anything()\n"
+        "    return Chunk.objects.filter(document__in=kept)"
+    ),
+    "the default manager": "Document._default_manager.get(pk=pk)",
+    "the base manager": "Chunk._base_manager.count()",
+    "by its module": "models.Document.objects.count()",
+    "under an alias": "from ingestion.models import Document as Paper\nPaper.objects.count()",
+    "given another name": "Paper = Document",
+    "a model known only when it runs": "type(document).objects.all()",
+    "a model from a variable": "for model in models:\n    model.objects.count()",
+    "a model from a parameter": "def f(model):\n    return model._default_manager.all()",
+    "get_object_or_404": "get_object_or_404(Document, pk=pk)",
+    "get_list_or_404": "get_list_or_404(Chunk, document=pk)",
+    "a queryset by hand": "QuerySet(model=Chunk)",
+    "through a tag": "tag.documents.all()",
+    "through a department": "[one.title for one in department.shared_documents.filter(status='ready')]",
+    "through a document": "document.chunks.count()",
+    "a related manager handed on": "render(tag.documents)",
+    "the table of tags": "Document.tags.through.objects.filter(tag=tag)",
+    "the table of tags under a name": "def f(tag):\n    borne = Document.tags.through\n    return borne.objects.all()",
+    "the table of tags from the other side": "type(tag).documents.through.objects.all()",
+    "a table between from a variable": "def f(field):\n    return field.through.objects.all()",
+    "a model by its name": "apps.get_model('ingestion', 'Document')",
+    "a model by one name": "apps.get_model('ingestion.Chunk').objects.all()",
+    "a model by a name from elsewhere": "apps.get_model(label)",
+    "SQL": "cursor.execute('SELECT title FROM ingestion_document WHERE id = %s', [pk])",
+    "SQL in a text with gaps": "cursor.execute(f'SELECT text FROM INGESTION_CHUNK WHERE {where}')",
+    "SQL of the tags": "cursor.execute('SELECT * FROM ingestion_document_tags')",
+    "SQL with the table's name": "cursor.execute('SELECT * FROM ' + Document._meta.db_table)",
+    "a count across a relation": "Department.objects.annotate(n=Count('documents'))",
+    "values across a relation": "Tag.objects.values('documents__title')",
+    "in order of a relation": "Tag.objects.order_by('-documents__created_at')",
+    "fetched across a relation": "Tag.objects.prefetch_related('documents')",
+    "a generic view": "class Papers(ListView):\n    model = Document",
+    "an inline of the admin": "class Pieces(TabularInline):\n    model: type = Chunk",
+    "an admin page that shows all": "@admin.register(Document)\nclass Papers(ModelAdmin):\n    ordering = ('title',)",
+    "an admin page that asks nobody": (
+        "@admin.register(Document)\nclass Papers(ModelAdmin):\n"
+        "    def get_queryset(self, request):\n        return super().get_queryset(request)"
+    ),
+    "the operator's eyes": "service.search(query, viewer=OPERATOR)",
+    "a viewer made by hand": "Document.objects.visible_to(Viewer('admin', 4, every_department=True))",
+    "an exception without a reason": "Document.objects.all()  # access:",
+    "a reason on another line": "# access: because\nDocument.objects.all()",
+    "a reason of another statement": "first = 1  # access: because\nDocument.objects.all()",
+    "a reason in the body": "for one in Document.objects.all():\n    show(one)  # access: because",
+}
+
+BY_THE_RULE = {
+    "visible": "Document.objects.visible_to(viewer).filter(pk=pk)",
+    "the predicate later": "Chunk.objects.filter(staged=False).order_by('pk').visible_to(viewer)",
+    "managed": "get_object_or_404(Document.objects.manageable_by(viewer), pk=pk)",
+    "both": "Document.objects.visible_to(viewer) | Document.objects.manageable_by(viewer)",
+    "over several lines": "(\n    Document.objects\n    .filter(pk=pk)\n    .visible_to(viewer)\n)",
+    "the chunks of managed documents": "Chunk.objects.filter(document__in=Document.objects.manageable_by(viewer))",
+    "the same in two steps": (
+        "def f(viewer):\n    kept = Document.objects.manageable_by(viewer)\n"
+        "    return Chunk.objects.filter(document__in=kept)"
+    ),
+    "through a tag, asking": "tag.documents.visible_to(viewer)",
+    "another model": "Department.objects.all()",
+    "another app's model": "phase = apps.get_model('accounts', 'Phase')\nphase.objects.first()",
+    "another app's model at once": "apps.get_model('accounts', 'Phase').objects.first()",
+    "a table between two others": "User.groups.through.objects.all()",
+    "that table under a name": "def f():\n    held: Any = User.groups.through\n    return held.objects.all()",
+    "the users": "people = get_user_model()\npeople.objects.count()",
+    "a file read in blocks": "for block in file.chunks():\n    digest.update(block)",
+    "a class that is only named": "isinstance(one, Document)",
+    "a foreign key": "document = models.ForeignKey(Document, on_delete=models.CASCADE)",
+    "a form": "class PaperForm(ModelForm):\n    class Meta:\n        model = Document",
+    "an admin page that asks": (
+        "@admin.register(Document)\nclass Papers(ModelAdmin):\n"
+        "    def get_queryset(self, request):\n        return Document.objects.manageable_by(viewer_for(request.user))"
+    ),
+    "an address": "reverse('admin:ingestion_document_changelist')",
+    "words about the table": "def f():\n    'Copies ingestion_document to its chunks.'",
+}
+
+
+@pytest.mark.parametrize("name", ROUND_THE_RULE)
+def test_a_way_round_the_rule_is_found(lint: ModuleType, name: str) -> None:
+    found = lint.check_source(ROUND_THE_RULE[name], "search/pages.py")
+    assert [one for one in found if not one.reason], name
+
+
+@pytest.mark.parametrize("name", BY_THE_RULE)
+def test_code_that_asks_is_left_alone(lint: ModuleType, name: str) -> None:
+    assert lint.check_source(BY_THE_RULE[name], "search/pages.py") == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Document.objects.all()  # access: nobody is shown anything",
+        "cursor.execute(\n    'SELECT 1 FROM ingestion_chunk'\n)  # access: nobody is shown anything",
+        "for one in Document.objects.all():  # access: nobody is shown anything\n    delete(one)",
+    ],
+)
+def test_an_exception_with_a_reason_is_told_and_no_fault(lint: ModuleType, source: str) -> None:
+    (found,) = lint.check_source(source, "search/pages.py")
+    assert found.reason == "nobody is shown anything"
+
+
+def test_the_related_managers_are_those_of_the_models(lint: ModuleType) -> None:
+    """A new relation to documents must not stand outside the lint because of its name."""
+    reached_by = {
+        field.remote_field.get_accessor_name()
+        for model in (Document, Chunk)
+        for field in model._meta.get_fields()
+        if field.is_relation and field.concrete
+    }
+    assert reached_by <= lint.RELATED
+    assert {field.name for field in Document._meta.many_to_many} <= lint.SEVERAL
+
+
+def test_the_repository_goes_through_the_rule(lint: ModuleType) -> None:
+    found = lint.check_tree(ROOT)
+    assert [str(one) for one in found if not one.reason] == []
+    assert len(found) <= MAY_BE_EXCEPTED
+
+
+def test_every_room_is_read(lint: ModuleType) -> None:
+    """The checker is run where it stands: a fault in a new file of any room, or of ingestion's surfaces, is found."""
+    for path in (*(f"{room}/new.py" for room in lint.ROOMS), "ingestion/admin/new.py", "ingestion/api.py"):
+        assert not path.startswith(lint.BUILDERS), path
+    assert all((ROOT / path).exists() for path in (*lint.ROOMS, *lint.BUILDERS))
+
+
+def test_the_command_fails_with_the_place_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "feeds.py").write_text("\nnewest = Document.objects.order_by('-created_at')[:20]\n")
+    run = subprocess.run([sys.executable, CHECKER, tmp_path], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "search/feeds.py:2:" in run.stdout
+    assert "visible_to(" in run.stdout
+
+
+def test_the_command_passes_over_tests_and_migrations(tmp_path: Path) -> None:
+    for folder in ("search/tests", "search/migrations"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "some.py").write_text("Document.objects.all()\n")
+    assert subprocess.run([sys.executable, CHECKER, tmp_path], capture_output=True, check=False).returncode == 0
