@@ -31,6 +31,12 @@ GRANT = "grant"
 EPOCH = "epoch"
 """Claim: `User.sign_in_epoch` at the sign-in; a token without it is of epoch 0."""
 
+BEGAN = "began"
+"""Claim: when the grant was made, in seconds since 1970."""
+
+LONGEST_GRANT = timedelta(days=30)
+"""However often it is refreshed: then somebody has to sign in again (OWASP ASVS 5.0, 10.4.8)."""
+
 PASSWORD = api_settings.REVOKE_TOKEN_CLAIM
 """Claim: a digest of the stored password's digest; a changed password ends every token."""
 
@@ -51,6 +57,7 @@ class GrantToken(RefreshToken):
         token[PASSWORD] = get_md5_hash_password(user.password)
         token[GRANT] = token["jti"]
         token[EPOCH] = user.sign_in_epoch
+        token[BEGAN] = token["iat"]
         token._outstanding()
         return token
 
@@ -71,6 +78,7 @@ class GrantToken(RefreshToken):
     def succeed(self) -> None:
         """Become the next refresh token of the same grant."""
         self[GRANT] = self.grant
+        self[BEGAN] = self.get(BEGAN, self["iat"])
         self.set_jti()
         self.set_exp()
         self.set_iat()
@@ -114,6 +122,9 @@ def rotate(text: str, request: HttpRequest) -> GrantToken:
     """
     token = GrantToken(cast(Any, text))
     user = holder_of(token)
+    began = datetime.fromtimestamp(token.get(BEGAN, token["iat"]), tz=timezone.get_default_timezone())
+    if token.current_time - began > LONGEST_GRANT:
+        raise TokenError(NO_LONGER)
     with transaction.atomic():
         fresh = token.use_up()
         if fresh:

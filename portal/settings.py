@@ -6,12 +6,11 @@ not set stops the start: there are no built-in ones.
 
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import environ
-from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.policies import UNUSED_FEATURES, content_security_policy
 from portal.unfold import UNFOLD  # noqa: F401  (a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -352,41 +351,10 @@ SPECTACULAR_SETTINGS = {
 
 # --- Pages -------------------------------------------------------------------------------------------------------
 
-_PROVIDER_ADDRESSES = (OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT)
-_PROVIDER_ORIGINS = sorted({f"{one.scheme}://{one.netloc}" for one in map(urlsplit, filter(None, _PROVIDER_ADDRESSES))})
-# The admin and the page to try the API load their scripts by address (portal.admin, portal.urls); everywhere else a
-# script runs only with the nonce of its answer.
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [NONCE],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        # The answer to a form may lead on to the university's provider: to sign out there, or to be asked again.
-        "form-action": [SELF, *_PROVIDER_ORIGINS],
-        "frame-ancestors": [NONE],
-        "base-uri": [NONE],
-        "object-src": [NONE],
-        # Strings become markup through static/trusted-types.js alone, and code never.
-        "require-trusted-types-for": ["'script'"],
-        "trusted-types": ["default"],
-        "upgrade-insecure-requests": not INSECURE_COOKIES,
-    }
-}
-
-# What browsers offer and no page here uses is off, so that injected markup could not use it either.
-PERMISSIONS_POLICY: dict[str, list[str]] = {
-    feature: []
-    for feature in (
-        "accelerometer", "autoplay", "camera", "clipboard-read", "display-capture", "encrypted-media", "fullscreen",
-        "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection", "magnetometer", "microphone",
-        "midi", "payment", "picture-in-picture", "publickey-credentials-create", "publickey-credentials-get",
-        "screen-wake-lock", "serial", "storage-access", "sync-xhr", "usb", "window-management", "xr-spatial-tracking",
-    )
-}  # fmt: skip
-
+CONTENT_SECURITY_POLICY = content_security_policy(
+    form_targets=(OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT), tls=not INSECURE_COOKIES
+)
+PERMISSIONS_POLICY = UNUSED_FEATURES
 # Pages of other origins have no business with the static files either.
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 

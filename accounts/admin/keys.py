@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.widgets import (
     BASE_INPUT_CLASSES,
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -28,6 +29,9 @@ from accounts.admin.people import PlainChoices
 from accounts.audit import note
 from accounts.models import ApiKey, Scope, User
 from accounts.reauthentication import proof_required
+
+# The library's own pages: nobody edits by hand which tokens were used.
+admin.site.unregister([OutstandingToken, BlacklistedToken])
 
 
 class KeyForm(forms.Form):

@@ -124,7 +124,7 @@ class TestForgeries:
     def test_a_token_carries_no_entitlement(self, ada: User) -> None:
         for kind in obtain(ada).values():
             payload = jwt.decode(kind, options={"verify_signature": False})
-            known = {"token_type", "exp", "iat", "jti", "iss", "user_id", "hash_password", "epoch", "grant"}
+            known = {"token_type", "exp", "iat", "jti", "iss", "user_id", "hash_password", "epoch", "grant", "began"}
             assert set(payload) == known
             assert jwt.get_unverified_header(kind) == {"alg": "HS256", "typ": "JWT"}
 
@@ -264,6 +264,18 @@ class TestGrants:
             assert post("blacklist/", refresh=given).status_code == 401
         assert post("blacklist/").status_code == 400
         assert me(pair["access"]).status_code == 200
+
+    @pytest.mark.parametrize(("days", "status"), [(29, 200), (31, 401)])
+    def test_however_often_it_is_renewed_a_grant_ends_after_thirty_days(
+        self, ada: User, days: int, status: int
+    ) -> None:
+        token = tokens.GrantToken(obtain(ada)["refresh"])  # type: ignore[arg-type]
+        token["began"] -= timedelta(days=days).total_seconds()
+        second = post("refresh/", refresh=str(token))
+        assert second.status_code == status
+        if status == 200:
+            kept = jwt.decode(second.json()["refresh"], options={"verify_signature": False})
+            assert kept["began"] == token["began"]
 
     def test_an_access_token_renews_nothing(self, ada: User) -> None:
         assert post("refresh/", refresh=obtain(ada)["access"]).status_code == 401

@@ -26,9 +26,7 @@ from urllib.parse import urlsplit
 
 from deploy.bench import Bar, conclude, machine
 from deploy.bench._parts import again_with_parts, missing
-from deploy.local.console import Console
-from deploy.local.home import ROOT, home_from_environment
-from deploy.local.install import Installation
+from deploy.local.home import ROOT
 
 CASES = 50_000
 TRIES = 2000
@@ -45,10 +43,7 @@ TESTS = "portal/tests/noninterference"
 
 def main() -> int:
     """Run the drill, print, and return the exit status."""
-    if missing() or not _can_test():
-        home = home_from_environment()
-        home.create()
-        Installation().ensure(home, Console(home.log("cloister"), sys.stderr), development=True)
+    if missing():
         return again_with_parts("deploy.drill.leaks")
     before = machine()
     cases, seed = _number("--cases", CASES), _number("--seed", SEED)
@@ -134,13 +129,6 @@ def _outcome(report: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         raise RuntimeError(f"The tests ended with status {status} and left no outcome; what they said stands above.")
     outcome: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return outcome
-
-
-def _can_test() -> bool:
-    """Whether what the tests need is installed here: it is not part of what the portal runs on."""
-    from importlib.util import find_spec
-
-    return all(find_spec(name) for name in ("pytest", "pytest_django", "hypothesis"))
 
 
 def _number(option: str, default: int) -> int:

@@ -179,7 +179,8 @@ def _run_named(home: Home, kind: str, arguments: list[str]) -> int:
         raise LauncherError(f"{f'there is no {kind} {name!r}' if name else f'name a {kind}'}: {choice}.")
     home.create()
     installation = Installation()
-    installation.ensure(home, Console(home.log("cloister"), sys.stderr))
+    # A drill may be made of tests.
+    installation.ensure(home, Console(home.log("cloister"), sys.stderr), development=kind == "drill")
     environment = _instance_environment(home) if home.read_state() else dict(os.environ)
     environment["CLOISTER_HOME"] = str(home.path)
     os.chdir(ROOT)

@@ -55,7 +55,7 @@ class TestTokens:
         assert set(answer.json()) == {"access", "refresh"}
         access = AccessToken(answer.json()["access"])
         assert access["exp"] - access["iat"] == timedelta(hours=8).total_seconds()
-        who = {"token_type", "exp", "iat", "jti", "iss", "user_id", "hash_password", "epoch", "grant"}
+        who = {"token_type", "exp", "iat", "jti", "iss", "user_id", "hash_password", "epoch", "grant", "began"}
         assert set(access.payload) == who
         headers = {"Authorization": f"Bearer {answer.json()['access']}"}
         assert client.get("/api/v1/me/", headers=headers).json()["username"] == user.username
