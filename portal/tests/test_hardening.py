@@ -157,7 +157,7 @@ class TestHeaders:
         assert "form-action 'self' https://id.example.ac.uk https://out.example.ac.uk;" in f"{policy};"
 
     def test_production_has_hsts_upgrades_and_cookies_of_this_host_alone(self) -> None:
-        asked = "print(json.dumps(ask('/accounts/login/', secure=True)))"
+        asked = "print(json.dumps(ask('/health/live', secure=True)))"
         answer = run(asked, **away(), INSECURE_COOKIES="0")
         assert answer["headers"]["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
         assert "upgrade-insecure-requests" in answer["headers"]["Content-Security-Policy"]
