@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -16,11 +15,6 @@ from accounts.tests.providers import single_sign_on
 pytestmark = pytest.mark.django_db
 
 TABLE = "/admin/accounts/claimrule/"
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.QuickArgon2"]
 
 
 @pytest.fixture

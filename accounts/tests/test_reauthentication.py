@@ -19,11 +19,6 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "correct-horse-battery"
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.QuickArgon2"]
-
-
 @pytest.fixture
 def warden() -> User:
     return User.objects.create_user("warden", password=PASSWORD, role=Role.ADMIN)

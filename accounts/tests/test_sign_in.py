@@ -28,11 +28,6 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "correct-horse-battery"
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.QuickArgon2"]
-
-
 @pytest.fixture
 def ada() -> User:
     return User.objects.create_user("ada", password=PASSWORD, role=Role.STAFF, first_name="Ada")

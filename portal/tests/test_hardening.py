@@ -164,6 +164,10 @@ class TestHeaders:
         named = "from django.conf import settings as s; print(json.dumps([s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME]))"
         assert run(named, **away(), INSECURE_COOKIES="0") == ["__Host-session", "__Host-csrf"]
 
+    def test_passwords_are_kept_with_argon2id_at_the_strength_of_the_library(self) -> None:
+        kept = "from django.contrib.auth.hashers import make_password; print(json.dumps(make_password('secret')))"
+        assert run(kept, **away()).startswith("argon2$argon2id$v=19$m=102400,t=2,p=8$")
+
     def test_hsts_and_upgrades_come_with_tls_and_not_without(self, settings: Settings) -> None:
         settings.SECURE_HSTS_SECONDS, settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = 31_536_000, True
         for address in ("/", "/nothing", "/api/v1/me/", "/health/live"):

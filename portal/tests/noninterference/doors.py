@@ -262,7 +262,7 @@ def see_as(client: Client, world: World, ask: Ask) -> HttpResponseBase:
 
 PLAIN = (
     "accounts/login/", "accounts/security/", "accounts/password/", "accounts/confirm/", "accounts/confirmed/",
-    "see-as/", "see-as/person/", "api/v1/docs/", "api/v1/schema/", "health", "health/live", "health/ready",
+    "see-as/", "see-as/person/", "api/v1/docs/", "api/v1/schema/", "health/live",
 )  # fmt: skip
 """Addresses that say the same to everybody; that they do is asked all the same."""
 
@@ -281,6 +281,8 @@ EXEMPT = {
     "api/v1/token/": "hands out an identity; test_workers signs in here",
     "api/v1/token/refresh/": "renews an identity",
     "api/v1/token/blacklist/": "takes an identity back",
+    "health": "tells how the portal's own parts are at the moment, which changes between two questions",
+    "health/ready": "the same in one word",
     "metrics": "for operators' networks only: counts of the whole portal, which are theirs to know",
 }
 """Addresses without a door, and why."""

@@ -57,7 +57,7 @@ FILTERS = (
     ("campus", "Bunker", "Nowhere"),
     ("tag", "secret", "nowhere"),
     ("tag", "hushed", "nowhere"),
-    ("doc_type", "minutes", "nothing"),
+    ("doc_type", "minutes", "ballads"),
     ("language", "pt", "it"),
 )
 ECHOED = re.compile(r"next=[^\"]*|id=\"\w+-[0-9a-f]{12}\"|Portuguese|Italian")
