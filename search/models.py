@@ -17,8 +17,13 @@ class SearchEvent(models.Model):
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="searches")
     role = models.CharField(max_length=10)
-    seen_as = models.CharField(max_length=200, blank=True, help_text="As whom a curator searched, if not themselves.")
-    phase = models.CharField(max_length=40, blank=True, help_text="The roll-out's phase that admitted them.")
+    # With defaults of the database too: while a release is rolled out, processes of the one before go on writing.
+    seen_as = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="As whom a curator searched, if not themselves."
+    )
+    phase = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="The roll-out's phase that admitted them."
+    )
     query = models.CharField(max_length=500)
     filters = models.JSONField(default=dict)
     mode = models.CharField(max_length=10)

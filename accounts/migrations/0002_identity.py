@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
             model_name="user",
             name="is_service",
             field=models.BooleanField(
+                db_default=False,
                 default=False,
                 help_text="Another system, not a person: it signs in with API keys only.",
                 verbose_name="service account",
@@ -49,7 +50,10 @@ class Migration(migrations.Migration):
             model_name="user",
             name="sign_in_epoch",
             field=models.PositiveIntegerField(
-                default=0, editable=False, help_text="Sessions and tokens of an earlier epoch are no longer taken."
+                db_default=0,
+                default=0,
+                editable=False,
+                help_text="Sessions and tokens of an earlier epoch are no longer taken.",
             ),
         ),
         migrations.CreateModel(

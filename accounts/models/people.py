@@ -110,10 +110,15 @@ class User(AbstractUser):
     is_service = models.BooleanField(
         "service account",
         default=False,
+        # The database's own as well: while a release is rolled out, processes of the one before go on writing.
+        db_default=False,
         help_text="Another system, not a person: it signs in with API keys only.",
     )
     sign_in_epoch = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Sessions and tokens of an earlier epoch are no longer taken."
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Sessions and tokens of an earlier epoch are no longer taken.",
     )
 
     objects = PersonManager()  # type: ignore[misc]  # the stubs know a class variable only

@@ -12,13 +12,15 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="searchevent",
             name="phase",
-            field=models.CharField(blank=True, help_text="The roll-out's phase that admitted them.", max_length=40),
+            field=models.CharField(
+                blank=True, db_default="", help_text="The roll-out's phase that admitted them.", max_length=40
+            ),
         ),
         migrations.AddField(
             model_name="searchevent",
             name="seen_as",
             field=models.CharField(
-                blank=True, help_text="As whom a curator searched, if not themselves.", max_length=200
+                blank=True, db_default="", help_text="As whom a curator searched, if not themselves.", max_length=200
             ),
         ),
     ]

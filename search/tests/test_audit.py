@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -77,3 +78,21 @@ def test_the_export_is_one_json_object_a_line_oldest_first() -> None:
         "id", "at", "user", "role", "seen_as", "phase", "query", "filters", "mode", "degraded", "count", "page", "duration_ms",
         "request_id",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("search_searchevent", "seen_as"), ("search_searchevent", "phase"),
+        ("accounts_user", "is_service"), ("accounts_user", "sign_in_epoch"),
+    ],
+)  # fmt: skip
+def test_processes_of_the_release_before_can_go_on_writing_rows_while_this_one_is_rolled_out(
+    table: str, column: str
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_default FROM information_schema.columns WHERE table_name = %s AND column_name = %s",
+            [table, column],
+        )
+        assert cursor.fetchone()[0] is not None
