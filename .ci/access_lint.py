@@ -43,6 +43,20 @@ MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
 RELATED = frozenset({"documents", "chunks", "shared_documents", "document_set", "chunk_set"})
 """Names under which other models reach documents and chunks. A list or a field of another kind is called otherwise."""
 
+FIELDS = frozenset({"document", "chunk"})
+"""Fields of other models that hold a document or a chunk. Lookups reach the rest of it through them."""
+
+BY_KEY = frozenset({"pk", "id", "in", "exact", "isnull"})
+"""What may follow such a field: it compares with documents that the code has already."""
+
+VIEWER_FIELDS = frozenset(
+    {
+        "admitted", "campus_id", "clearance", "curated", "departments", "every_department", "librarian", "phase",
+        "role", "seen_as", "user_id", "within",
+    }
+)  # fmt: skip
+"""Fields of accounts.clearance.Viewer."""
+
 SEVERAL = RELATED | {"tags", "shared_with"}
 """Fields between documents and several of something else, from either side."""
 
@@ -53,13 +67,24 @@ TAKES_CLASS = frozenset(
 
 TAKES_LOOKUPS = frozenset(
     {
-        "Avg", "Count", "Exists", "F", "Max", "Min", "OuterRef", "Prefetch", "Sum", "Subquery", "aggregate", "annotate",
-        "defer", "only", "order_by", "prefetch_related", "select_related", "values", "values_list",
+        "ArrayAgg", "Avg", "Count", "Exists", "F", "FilteredRelation", "JSONBAgg", "Max", "Min", "OuterRef", "Prefetch",
+        "StringAgg", "Sum", "Subquery", "aggregate", "alias", "annotate", "dates", "datetimes", "defer", "distinct",
+        "earliest", "latest", "only", "order_by", "prefetch_related", "prefetch_related_objects", "select_related",
+        "values", "values_list",
     }
 )  # fmt: skip
-"""Calls whose strings name columns, and so may reach documents through a relation."""
+"""Calls whose strings name columns, and so may reach documents through a relation. With `__`, any string may."""
+
+TAKES_CONDITIONS = frozenset(
+    {
+        "Q", "When", "aget", "exclude", "filter", "get", "get_list_or_404", "get_object_or_404",
+        "get_or_create", "update_or_create",
+    }
+)  # fmt: skip
+"""Calls whose keywords are lookups. Those of `annotate` are new names, and what they stand for is looked at itself."""
 
 TABLES = re.compile(r"\bingestion_(?:document|chunk)(?:_tags|_shared_with)?\b", re.IGNORECASE)
+LOOKUP = re.compile(r"[-+]?[a-z]\w*__\w*")
 REASON = re.compile(r"#\s*access:\s*(\S.*)")
 
 
@@ -100,13 +125,15 @@ class _File:
         self.tree = ast.parse(source, path)
         self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
         self.guarded = set(GUARDED)
+        self.aliases: dict[str, str] = {}
         self.reasons: dict[int, str] = {}
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.COMMENT and (found := REASON.search(token.string)):
                 self.reasons[token.start[0]] = found[1]
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom):
-                self.guarded |= {one.asname for one in node.names if one.asname and one.name in GUARDED}
+                self.aliases |= {one.asname: one.name for one in node.names if one.asname}
+        self.guarded |= {alias for alias, name in self.aliases.items() if name in GUARDED}
         self.others = _models_of_other_apps(self.tree)
 
     def findings(self) -> Iterator[Finding]:
@@ -123,6 +150,8 @@ class _File:
                 return self._call(node)
             case ast.Constant(value=str(text)) if not self._is_docstring(node) and TABLES.search(text):
                 return "SQL that names the table of documents or chunks"
+            case ast.Constant(value=str(text)) if LOOKUP.fullmatch(text) and self._reaches(node, text):
+                return f"{text!r} reaches documents or chunks through a relation"
             case ast.Assign(value=ast.Name(id=name)) | ast.AnnAssign(value=ast.Name(id=name)) if name in self.guarded:
                 owner = self.parents.get(node)
                 if not (isinstance(owner, ast.ClassDef) and owner.name == "Meta"):
@@ -158,6 +187,7 @@ class _File:
     def _call(self, node: ast.Call) -> str | None:
         """The class handed to something that may query it, models by name, and lookups across a relation."""
         called = _last_name(node.func) or ""
+        called = self.aliases.get(called, called)
         values = [*node.args, *(one.value for one in node.keywords)]
         if called == "get_model" and not _names_another_app(node):
             return "a model by its name, which may be that of documents or chunks"
@@ -166,11 +196,64 @@ class _File:
         if called in TAKES_LOOKUPS:
             texts = [one.value for one in values if isinstance(one, ast.Constant) and isinstance(one.value, str)]
             for text in texts:
-                if text.lstrip("-").split("__")[0] in RELATED:
+                if self._reaches(node, text):
                     return f"{called}({text!r}) reaches documents or chunks through a relation"
+        if called in TAKES_CONDITIONS:
+            for one in node.keywords:
+                # A field alone is compared with a document that the code has already.
+                if one.arg and one.arg not in FIELDS and self._reaches(node, one.arg) and not self._keeps(one):
+                    return f"{called}({one.arg}=…) reaches documents or chunks through a relation"
         if called == "Viewer" and not self._at_home("accounts/"):
             return "a Viewer made by hand: viewer_for is the one source"
+        if called == "replace" and not self._at_home("accounts/"):
+            changed = {one.arg for one in node.keywords}
+            itself = bool(node.args) and isinstance(node.args[0], ast.Name) and node.args[0].id == "self"
+            if (None in changed and not itself) or changed & VIEWER_FIELDS:
+                return "a Viewer changed by hand: viewer_for is the one source"
         return None
+
+    def _reaches(self, node: ast.AST, lookup: str) -> bool:
+        """Whether this lookup goes on from a relation into documents or chunks that nobody asked about.
+
+        From a document or chunk that passed a predicate its own fields may be reached, and others of its document.
+        """
+        steps = lookup.lstrip("-+").split("__")
+        for place, step in enumerate(steps):
+            by_key = step in FIELDS and len(steps) > place + 1 and steps[place + 1] in BY_KEY
+            own = place == 0 and step in FIELDS | {"chunks"} and self._about_asked(node)
+            if step in RELATED | FIELDS and not by_key and not own:
+                return True
+        return False
+
+    def _about_asked(self, node: ast.AST) -> bool:
+        """Whether this is said of documents or chunks that passed a predicate: in their chain, or in a Q of its."""
+        call = node
+        # `Q(`, `F(` and the like belong to the query that they are handed to.
+        while not (isinstance(call, ast.Call) and (_last_name(call.func) or "")[:1].islower()):
+            if isinstance(call, ast.stmt):
+                return False
+            call = self.parents[call]
+        if isinstance(call.func, ast.Attribute):
+            return self._has_asked(call)
+        return bool(call.args) and self._has_asked(call.args[0])
+
+    def _has_asked(self, node: ast.AST) -> bool:
+        """Whether this expression is a query whose chain calls a predicate, here or where it was given its name."""
+        seen: set[ast.AST] = set()
+        # A parameter that is given a new value made of the old one stands for itself.
+        while node not in seen:
+            seen.add(node)
+            while isinstance(node, ast.Call | ast.Attribute):
+                node = node.func if isinstance(node, ast.Call) else node.value
+            if self._asks(node):
+                return True
+            node = self._resolved(node)
+        return False
+
+    def _keeps(self, condition: ast.keyword) -> bool:
+        """Whether this keeps only what belongs to documents that passed a predicate (`documents__in=…`)."""
+        relation, _, lookup = (condition.arg or "").partition("__")
+        return relation in RELATED | FIELDS and lookup == "in" and _calls_predicate(self._resolved(condition.value))
 
     def _registration(self, node: ast.ClassDef) -> str | None:
         """An admin page of documents or chunks starts from a `get_queryset` of its own that asks."""

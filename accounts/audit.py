@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
@@ -28,15 +29,29 @@ def note(
     `action` is one of a few fixed words such as `api_key_made`, `subject` names whom or what it was done to, `details`
     are JSON. Never a secret and never a document's text.
     """
+    note_several(action, [(subject, details)], actor=actor, request=request)
+
+
+def note_several(
+    action: str,
+    acts: Iterable[tuple[str, dict[str, Any]]],
+    *,
+    actor: User | AnonymousUser | None,
+    request: HttpRequest | None = None,
+) -> None:
+    """Write acts of one kind that one request did, each with its subject and its details, in one statement."""
     known = actor if actor is not None and actor.is_authenticated else None
     seen_as = known.seen_as.seen_as if known is not None and known.seen_as is not None else ""
-    AuditEvent.objects.create(
-        actor=known,
-        actor_name=known.username if known is not None else "",
-        seen_as=seen_as,
-        action=action,
-        subject=subject[:200],
-        details=details,
-        address=(client_address(request) or None) if request is not None else None,
-        request_id=str(getattr(request, "request_id", "")) if request is not None else "",
+    AuditEvent.objects.bulk_create(
+        AuditEvent(
+            actor=known,
+            actor_name=known.username if known is not None else "",
+            seen_as=seen_as,
+            action=action,
+            subject=subject[:200],
+            details=details,
+            address=(client_address(request) or None) if request is not None else None,
+            request_id=str(getattr(request, "request_id", "")) if request is not None else "",
+        )
+        for subject, details in acts
     )

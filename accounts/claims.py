@@ -56,12 +56,22 @@ def fits(rule: ClaimRule, claims: dict[str, Any]) -> bool:
     return any(fnmatchcase(value, pattern) for value in claim_values(claims, rule.claim))
 
 
+def address_is_unverified(claims: dict[str, Any]) -> bool:
+    """Whether the provider says that it did not verify the address; some write the word where the standard has false.
+
+    Whoever may type any address at the provider must not get by it what a rule gives to the real one's owner.
+    """
+    return str(claims.get("email_verified")).lower() == "false"
+
+
 def given_by(rules: Iterable[ClaimRule], claims: dict[str, Any]) -> Given:
-    """What these rules make of these claims.
+    """What these rules make of these claims, of which an unverified address is none.
 
     Of several roles the one with the most clearance, administrator before academic; every department; of several
     campuses the first rule's.
     """
+    if address_is_unverified(claims):
+        claims = {name: value for name, value in claims.items() if name != "email"}
     matching = tuple(rule for rule in rules if fits(rule, claims))
     order = {role: (ROLE_CLEARANCE[role], place) for place, role in enumerate(Role.values)}
     return Given(
@@ -94,9 +104,11 @@ def rights_of(user: User) -> dict[str, Any]:
 def apply_claims(user: User, claims: dict[str, Any], *, request: HttpRequest | None = None) -> Given:
     """Make a person's rights exactly those that the claims give now, all at once; what they no longer give is gone.
 
-    Where no rule gives a role, they fall to the lowest one, lose departments, campus and groups, and every session and
-    token of theirs ends; the caller then refuses the sign-in. Membership of Curators is no claim's matter and stays
-    otherwise: it is worth nothing outside the departments that are left.
+    Where no rule gives a role, they fall to the lowest one, lose departments, campus and membership of Librarians, and
+    every session and token of theirs ends; the caller then refuses the sign-in. What an administrator gave by hand
+    stays, here as otherwise: membership of Curators and of groups to invite, and the departments that they curate. No
+    sign-in could bring it back after a slip in a rule or a claim that was left out once, and without a sign-in, and
+    outside the departments that are left, it is worth nothing.
     """
     with transaction.atomic():
         person = User.objects.select_for_update().get(pk=user.pk)
@@ -107,14 +119,12 @@ def apply_claims(user: User, claims: dict[str, Any], *, request: HttpRequest | N
         person.save(update_fields=["role", "campus"])
         person.departments.set(given.departments if given.role else ())
         librarians, _ = Group.objects.get_or_create(name=LIBRARIANS)
-        if not given.role:
-            person.groups.clear()
-            person.curated_departments.clear()
-            User.objects.filter(pk=person.pk).update(sign_in_epoch=F("sign_in_epoch") + 1)
-        elif given.librarian:
+        if given.role and given.librarian:
             person.groups.add(librarians)
         else:
             person.groups.remove(librarians)
+        if not given.role:
+            User.objects.filter(pk=person.pk).update(sign_in_epoch=F("sign_in_epoch") + 1)
         after = rights_of(person)
         if before != after or not given.role:
             note(

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from accounts.claims import given_now
+from accounts.claims import address_is_unverified, given_now
 from accounts.models import User
 
 LONGEST_IDENTITY = 400
@@ -39,7 +39,7 @@ def person_of(claims: dict[str, Any]) -> User | None:
         user = _make(identity, _wished_name(claims))
     user.first_name = _text(claims.get("given_name"), 150)
     user.last_name = _text(claims.get("family_name"), 150)
-    if claims.get("email_verified") is not False:
+    if not address_is_unverified(claims):
         user.email = _text(claims.get("email"), 254)
     user.save(update_fields=["first_name", "last_name", "email"])
     return user

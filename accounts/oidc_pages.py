@@ -24,6 +24,7 @@ from accounts.oidc import SignInFailed
 from accounts.provider import ProviderAway, provider
 from accounts.reauthentication import remember_proof
 from accounts.sign_in import by_single_sign_on
+from accounts.throttling import SIGN_INS_TIMES, limited
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ STATUS = {
 
 HAS_TO_ASK = ("login_required", "interaction_required", "consent_required", "account_selection_required")
 """What a provider answers that was to ask nobody, and had to."""
+
+NOBODYS_SESSION_SECONDS = 10 * 60
+"""How long a session is kept that only waits for somebody to come back from the provider."""
 
 ASKS_NOBODY = {"prompt": "none"}
 """Renews if the person is still signed in at the provider, and fails if they are not."""
@@ -77,6 +81,7 @@ class _Callback(OIDCAuthenticationCallbackView):
 
 @never_cache
 @require_GET
+@limited(counter="sign-ins", times=SIGN_INS_TIMES)
 def single_sign_on(request: HttpRequest) -> HttpResponse:
     """Off to the provider. `next` is a page of this portal; `prove` makes it ask for the password again."""
     _require_single_sign_on()
@@ -84,6 +89,8 @@ def single_sign_on(request: HttpRequest) -> HttpResponse:
         page: HttpResponse = _Start.as_view()(request)
     except ProviderAway as error:
         return _failed(request, "away", error)
+    if not request.user.is_authenticated:
+        request.session.set_expiry(NOBODYS_SESSION_SECONDS)
     return page
 
 

@@ -24,13 +24,16 @@ from django.views.decorators.http import require_http_methods
 from accounts.audit import note
 from accounts.models import AuditEvent, User
 from accounts.oidc_pages import signed_out_at_provider
+from accounts.passwords import ChangedMeanwhile, write_password
 from accounts.reauthentication import local_address, recently_proven, remember_proof
 from accounts.sign_in import by_single_sign_on, sign_out_everywhere
+from accounts.throttling import SIGN_INS_TIMES, is_sent, limited
 
 SHOWN_ACTS = 8
 """How many of the latest sign-ins and failures somebody sees of their account."""
 
 
+@method_decorator(limited(counts=is_sent, counter="sign-ins", times=SIGN_INS_TIMES), name="dispatch")
 class SignInPage(views.LoginView):
     """A name and a password, and the way to the university's provider where there is one."""
 
@@ -88,13 +91,28 @@ class OwnPasswordForm(PasswordChangeForm):
     """The old password and a new one. Wrong old ones are counted like failed sign-ins."""
 
     request: HttpRequest
+    proven: User
+    """The person as the old password proved them to be."""
 
     def clean_old_password(self) -> str:
         """The old password. Raises ValidationError."""
         old: str = self.cleaned_data["old_password"]
-        if authenticate(self.request, username=self.user.get_username(), password=old) != self.user:
+        proven = authenticate(self.request, username=self.user.get_username(), password=old)
+        if not isinstance(proven, User) or proven != self.user:
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        self.proven = proven
         return old
+
+    def save(self, commit: bool = True) -> Any:
+        """The person with the new password. Raises ChangedMeanwhile.
+
+        Their epoch has to be that of the session: whose sign-ins were all ended is not to be signed in anew by this.
+        """
+        user = super().save(commit=False)
+        if commit:
+            epoch, old = self.user.sign_in_epoch, self.proven.password
+            write_password(user, is_active=True, sign_in_epoch=epoch, password=old)
+        return user
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
@@ -119,7 +137,11 @@ class PasswordPage(views.PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Changed: noted, and said."""
-        page = super().form_valid(form)
+        try:
+            page = super().form_valid(form)
+        except ChangedMeanwhile:
+            form.add_error(None, "Your account was changed meanwhile: your password is still the one it was.")
+            return self.form_invalid(form)
         user = cast(User, self.request.user)
         remember_proof(self.request)
         note("password_changed", actor=user, subject=user.username, request=self.request)
@@ -135,6 +157,7 @@ class ProofForm(forms.Form):
 
 @never_cache
 @login_required
+@limited(counts=is_sent, counter="sign-ins", times=SIGN_INS_TIMES)
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def confirm_page(request: HttpRequest) -> HttpResponse:

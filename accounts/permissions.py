@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from accounts.arrival import arriving, viewer_of
 from accounts.models import ApiKey, Scope
 from accounts.rollout import Prospect, prospect_of
+from accounts.throttling import count_api_request
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -40,7 +41,8 @@ class BrowserAuthentication(SessionAuthentication):
     """The session of a signed-in browser, which has to prove that a page of ours asks."""
 
     def enforce_csrf(self, request: Request) -> None:
-        """Raises Refused where Django's check fails."""
+        """Raises Refused where Django's check fails, and TooMany where the person has asked too often."""
+        count_api_request(request, request._request.user)
         try:
             super().enforce_csrf(request)
         except PermissionDenied as error:
@@ -56,12 +58,15 @@ class BrowserScheme(SessionScheme):
 class WithinScope(BasePermission):
     """An API key does what it was made for. Every view of the API has this permission or one of its kind.
 
+    It counts the request before it asks anything: nobody is refused without end and without cost to themselves.
+
     Reading needs the scope `read`, everything else `upload`; a view whose POST only reads says so with
     `required_scope`. People, with a session or a token, have no scopes: they may do what their role allows.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """True; raises Refused where the key lacks the scope."""
+        """True; raises Refused where the key lacks the scope, and TooMany where whoever asks has asked too often."""
+        count_api_request(request, request.user)
         if not isinstance(request.auth, ApiKey):
             return True
         by_method = Scope.READ if request.method in SAFE_METHODS else Scope.UPLOAD

@@ -18,8 +18,8 @@ RENEW_AT = "oidc_id_token_expiration"
 """Name in the session: from when on the claims are old (the library sets it), in seconds since 1970."""
 
 FORM_INTERVALS = 4
-"""A form that somebody filled in for long is still taken when its page is this many intervals old; the page that
-follows it renews."""
+"""A form about somebody's own account is still taken when the claims are this many intervals old, and the page that
+follows it renews. Forms of the admin site are not: they change what others may see."""
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -28,8 +28,9 @@ class RenewalMiddleware:
     """Sends a page whose session is due through the provider and back; stands after Django's authentication.
 
     Only a page that a person opens can take that way. Other requests get one more interval; after that parts of a page
-    make the whole page load again, and for the API the person is nobody until then, so that claims are never older
-    than two intervals, whatever a program does with a session.
+    make the whole page load again, and for everything else the person is nobody until then. So nothing is searched, and
+    nothing done in the admin site, with claims that are older than two intervals, whatever a program does with a
+    session; only forms about the person's own account are taken until they are FORM_INTERVALS old.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -43,9 +44,7 @@ class RenewalMiddleware:
         if _is_page(request):
             asked = urlencode({"renew": "1", "next": request.get_full_path()})
             return HttpResponseRedirect(f"{reverse('single-sign-on')}?{asked}")
-        of_the_api = request.path.startswith("/api/")
-        is_form = request.method == "POST" and not of_the_api and "HX-Request" not in request.headers
-        if late < interval * (FORM_INTERVALS - 1 if is_form else 1):
+        if late < interval * (FORM_INTERVALS - 1 if _is_form(request) else 1):
             return self.get_response(request)
         if "HX-Request" in request.headers:
             return HttpResponse(headers={"HX-Refresh": "true"})
@@ -66,6 +65,11 @@ def _is_old(request: HttpRequest) -> bool:
     except (OperationalError, InterfaceError):
         # The view meets the same error when it asks who this is, and answers with 503.
         return False
+
+
+def _is_form(request: HttpRequest) -> bool:
+    """Whether somebody sent a form about their own account."""
+    return request.method == "POST" and request.path.startswith("/accounts/") and "HX-Request" not in request.headers
 
 
 def _is_page(request: HttpRequest) -> bool:

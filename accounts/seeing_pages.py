@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.clearance import ANONYMOUS_ROLE, Role
 from accounts.models import Department, User
@@ -83,9 +83,11 @@ def _person_page(request: HttpRequest) -> HttpResponse:
     return render(request, "see_as/person.html", {**context, "next": _next(request)})
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def see_as_end_page(request: HttpRequest) -> HttpResponse:
-    """Be oneself again."""
+    """Be oneself again, by POST only; who opens the address gets the page that says how."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("see-as"))
     end(request)
     return HttpResponseRedirect(_next(request))
 

@@ -107,6 +107,8 @@ class SessionLimitMiddleware:
 @receiver(user_logged_in)
 def _signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     request.session[SIGNED_IN_AT] = time.time()
+    # It may have been nobody's until now, and short.
+    request.session.set_expiry(None)
     single = by_single_sign_on(request)
     if not single:
         # The provider says itself when it last asked (accounts.oidc).

@@ -42,8 +42,19 @@ PAGES_TIMES = 3
 """A browser asks several times a question (as somebody types, and for each document opened), so pages may be this
 many times as many; they are counted apart from the API."""
 
+WRONG_CREDENTIALS_A_MINUTE = 10 * REQUESTS_A_MINUTE[ANONYMOUS_ROLE]
+"""How many tokens and keys that do not hold one address may send. Nobody guesses 256 bits: this bounds what refusing
+them costs. It is not less, because systems of a whole campus may send theirs from one address."""
+
+SIGN_INS_TIMES = 6
+"""Signing in and proving who one is take two requests or three, and a class does it at once behind one address; each
+costs the digest of a password, or a session that is kept. They are counted apart from all else."""
+
 IPV6_SITE = 64
 """Length of the prefix that one household or office has: whoever has one address of it has them all."""
+
+COUNTED = "counted_for_the_api"
+"""Name on the request: it has been counted."""
 
 REFUSED = Counter("requests_throttled_total", "Requests refused because there were too many.", ["counter"])
 
@@ -80,8 +91,11 @@ def address_of(request: HttpRequest) -> str:
     All requests that come without any address (over a Unix socket) share one.
     """
     given = client_address(request)
-    if not given:
-        return "unknown"
+    return site_of(given) if given else "unknown"
+
+
+def site_of(given: str) -> str:
+    """An IPv4 address as it is, of an IPv6 address its network (`2001:db8::/64`). ValueError for what is none."""
     address = ip_address(given)
     if not isinstance(address, IPv6Address):
         return given
@@ -103,6 +117,15 @@ def _take(counter: str, whose: str, a_minute: int) -> Refusal | None:
     return Refusal(limit, retry_after)
 
 
+def _spent(counter: str, request: HttpRequest, a_minute: int) -> Refusal | None:
+    limit = _scaled(a_minute)
+    retry_after = counters().spent(counter, f"address-{address_of(request)}", a_minute=limit)
+    if retry_after is None:
+        return None
+    REFUSED.labels(counter).inc()
+    return Refusal(limit, retry_after)
+
+
 def count_request(request: HttpRequest, user: User | AnonymousUser, *, counter: str, times: int = 1) -> Refusal | None:
     """Count a request against its person or address, and against its address' ceiling; None when both have room.
 
@@ -118,13 +141,45 @@ def count_request(request: HttpRequest, user: User | AnonymousUser, *, counter: 
     return own or _take("ceiling", f"address-{address}", settings.ADDRESS_REQUESTS_A_MINUTE)
 
 
+def refused_unasked(request: HttpRequest) -> Refusal | None:
+    """Whether a request to the API is refused before anybody asks who sent it, so that it costs no statement.
+
+    It is where its address is at its ceiling, and, with a token or a key, where the address sent too many wrong ones.
+    Counts nothing.
+    """
+    if not settings.THROTTLE_FACTOR:
+        return None
+    refusal = _spent("ceiling", request, settings.ADDRESS_REQUESTS_A_MINUTE)
+    if refusal is None and "Authorization" in request.headers:
+        refusal = _spent("credentials", request, WRONG_CREDENTIALS_A_MINUTE)
+    return refusal
+
+
+def count_wrong_credentials(request: HttpRequest) -> None:
+    """Count, against its address, a request whose token or key did not hold."""
+    if settings.THROTTLE_FACTOR:
+        whose = f"address-{address_of(request)}"
+        counters().take("credentials", whose, a_minute=_scaled(WRONG_CREDENTIALS_A_MINUTE))
+
+
+def count_api_request(request: Request, user: User | AnonymousUser) -> None:
+    """Count a request to the API, once, as soon as it is known whose it is. Raises TooMany, which knows the headers.
+
+    Before it is asked whether they may do it, so that what they may not do is counted too.
+    """
+    of_request: dict[str, Any] = request._request.__dict__
+    if not of_request.get(COUNTED):
+        of_request[COUNTED] = True
+        if refusal := count_request(request, user, counter="api"):
+            raise TooMany(refusal)
+
+
 class RoleThrottle(BaseThrottle):
-    """The API's."""
+    """The API's, for views that ask neither who it is nor whether they may; the others have counted already."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """True; raises TooMany, which knows the headers."""
-        if refusal := count_request(request, request.user, counter="api"):
-            raise TooMany(refusal)
+        """True; raises TooMany."""
+        count_api_request(request, request.user)
         return True
 
 
@@ -138,19 +193,29 @@ def _too_many(request: HttpRequest, refusal: Refusal, fragment: str) -> HttpResp
 
 
 def limited(
-    *, fragment: str = "", counts: Callable[[HttpRequest], bool] = lambda request: True
+    *,
+    fragment: str = "",
+    counts: Callable[[HttpRequest], bool] = lambda request: True,
+    counter: str = "pages",
+    times: int = PAGES_TIMES,
 ) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """Limits a page. `counts` says which of its requests count; `fragment` is shown to htmx in place of the page."""
+    """Limits a page. `counts` says which of its requests count; `fragment` is shown to htmx in place of the page.
+
+    Pages with the same `counter` are counted together; `times` is on the requests that each role may make.
+    """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def limited_view(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if counts(request) and (
-                refusal := count_request(request, request.user, counter="pages", times=PAGES_TIMES)
-            ):
+            if counts(request) and (refusal := count_request(request, request.user, counter=counter, times=times)):
                 return _too_many(request, refusal, fragment)
             return view(request, *args, **kwargs)
 
         return limited_view
 
     return decorate
+
+
+def is_sent(request: HttpRequest) -> bool:
+    """Whether this is a form that was sent, not a page that is read."""
+    return request.method == "POST"

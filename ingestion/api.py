@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
-from ingestion.audience import lock, note_change
+from ingestion.audience import access_of, note_changes
 from ingestion.language import language_code
 from ingestion.models import Chunk, Document, DocumentType, Status
 from ingestion.originals import original_response
@@ -75,6 +76,16 @@ class TagsField(serializers.Field[Any, Any, Any, Any]):
     def to_representation(self, value: Any) -> list[str]:
         """The names in their order."""
         return sorted(tag.name for tag in value.all())
+
+
+def refuse_beyond_rights(viewer: Viewer, document: Document, changes: Iterable[str]) -> None:
+    """Raises Refused where these change who reads the document and it is classified beyond the viewer's own rights."""
+    if WHO_READS.intersection(changes) and not viewer.may_reclassify(document.clearance, document.department_id):
+        raise Refused(
+            "This document was restricted beyond your own rights; who reads it is not yours to change.",
+            required=document.clearance,
+            current=viewer.effective_clearance,
+        )
 
 
 class DocumentSerializer(serializers.ModelSerializer[Document]):
@@ -130,14 +141,8 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Who reads a document is changed by those only who could have set it as it is."""
         document = self.instance
-        if isinstance(document, Document) and WHO_READS.intersection(attrs):
-            viewer = self.viewer
-            if not viewer.may_reclassify(document.clearance, document.department_id):
-                raise Refused(
-                    "This document was restricted beyond your own rights; who reads it is not yours to change.",
-                    required=document.clearance,
-                    current=viewer.effective_clearance,
-                )
+        if isinstance(document, Document):
+            refuse_beyond_rights(self.viewer, document, attrs)
         return attrs
 
     def to_representation(self, instance: Document) -> dict[str, Any]:
@@ -254,13 +259,23 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
             return readable(self.request)
         return _related(Document.objects.manageable_by(viewer_of(self.request)))
 
+    def held(self, document: Document) -> Document:
+        """The document as it stands, held until the transaction ends.
+
+        Somebody may have restricted it since it was loaded. Raises Http404 where the person manages it no longer.
+        """
+        managed = Document.objects.manageable_by(viewer_of(self.request))
+        held: Document = get_object_or_404(managed.select_for_update(), pk=document.pk)
+        return held
+
     def perform_update(self, serializer: serializers.BaseSerializer[Document]) -> None:
         """Write only what was sent, so that a running ingestion's own fields are left alone."""
         document = cast(Document, serializer.instance)
         given = dict(serializer.validated_data)
         shared_with, tags = given.pop("shared_with", None), given.pop("tags", None)
         with transaction.atomic():
-            before = lock(document)
+            held = self.held(document)
+            refuse_beyond_rights(viewer_of(self.request), held, serializer.validated_data)
             for name, value in given.items():
                 setattr(document, name, value)
             document.save(update_fields=[*given, "updated_at"])
@@ -268,7 +283,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
                 document.shared_with.set(shared_with)
             if tags is not None:
                 document.tags.set(tags_named(tags, viewer_of(self.request)))
-            note_change(document, before, actor=self.request.user, request=self.request._request)
+            note_changes((document, access_of(held)), actor=self.request.user, request=self.request._request)
             # A worker may have finished since the document was read.
             document.refresh_from_db()
             pipeline.metadata_changed(document)
@@ -277,9 +292,9 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
     def perform_destroy(self, instance: Document) -> None:
         """Archive: it leaves every search at once, and can be restored."""
         with transaction.atomic():
-            before = lock(instance)
-            pipeline.archive(instance)
-            note_change(instance, before, actor=self.request.user, request=self.request._request)
+            held = self.held(instance)
+            pipeline.archive(held)
+            note_changes((held, access_of(held)), actor=self.request.user, request=self.request._request)
 
 
 class RetryView(APIView):

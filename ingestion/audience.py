@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.formats import date_format
 
-from accounts.audit import note
+from accounts.audit import note_several
 from accounts.clearance import EVERYONE, Audience, Clearance
 from accounts.models import Department
 from accounts.readership import Access, Effect, Headcount, effect_between, effects_of, headcount
@@ -103,6 +104,15 @@ def _moment(moment: datetime) -> str:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One thing that changes, with what it was and what it becomes, in words."""
+
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class AudienceChange:
     """What somebody is about to do to who sees some documents, for them to confirm."""
 
@@ -113,6 +123,32 @@ class AudienceChange:
     """Stands for exactly this change of exactly these documents as they are now. It comes back as the confirmation."""
     later: bool = False
     """Whether all this holds only once the document has been read."""
+    differences: tuple[Difference, ...] = ()
+    """What was filled in differently; empty where the documents come or go as a whole."""
+    deed: str = "change"
+    """What is to be done: change, archive, restore."""
+
+
+def differences_between(before: Access, after: Access) -> tuple[Difference, ...]:
+    """What differs between two accesses of one document, in words."""
+    pairs = (
+        ("Clearance", *(Clearance(one.clearance).label for one in (before, after))),
+        ("Audience", *(" and ".join(_names(one.readers)) for one in (before, after))),
+        ("Shown from", *(_or(one.visible_from, "now on") for one in (before, after))),
+        ("Shown until", *(_or(one.visible_until, "for good") for one in (before, after))),
+    )
+    return tuple(Difference(what, old, new) for what, old, new in pairs if old != new)
+
+
+def _or(moment: datetime | None, otherwise: str) -> str:
+    return _moment(moment) if moment else otherwise
+
+
+def _names(readers: frozenset[int]) -> list[str]:
+    """Whom `readers` stands for: the whole institution, or departments by their names of now."""
+    if EVERYONE in readers:
+        return ["the whole institution"]
+    return sorted(Department.objects.filter(pk__in=readers).values_list("name", flat=True))
 
 
 def reclassification(document: Document, before: Access, after: Access) -> AudienceChange:
@@ -124,7 +160,8 @@ def reclassification(document: Document, before: Access, after: Access) -> Audie
     if document.status != Status.ARCHIVED:
         effects = effects_of(replace(before, is_searchable=True), replace(after, is_searchable=True))
     token = _token("reclassify", [(document.pk, before), (document.pk, after)])
-    return AudienceChange(1, tuple(effects), token, later=not document.is_searchable)
+    later = not document.is_searchable
+    return AudienceChange(1, tuple(effects), token, later, differences_between(before, after) if effects else ())
 
 
 def archiving(documents: Iterable[Document]) -> AudienceChange:
@@ -144,7 +181,8 @@ def _all_or_nothing(act: str, accesses: list[tuple[UUID, Access]]) -> AudienceCh
     concerned = [one for one in accesses if one[1].visible_until is None or one[1].visible_until > now]
     there = [access for _, access in concerned]
     effect = effect_between([], there) if act == "restore" else effect_between(there, [])
-    return AudienceChange(len(concerned), (effect,) if effect.matters else (), _token(act, concerned))
+    effects = (effect,) if effect.matters else ()
+    return AudienceChange(len(concerned), effects, _token(act, concerned), deed=act)
 
 
 def _token(act: str, accesses: list[tuple[UUID, Access]]) -> str:
@@ -156,57 +194,72 @@ def _token(act: str, accesses: list[tuple[UUID, Access]]) -> str:
     return salted_hmac("ingestion.audience", "\n".join([act, *parts]), algorithm="sha256").hexdigest()
 
 
-def lock(document: Document) -> Access:
-    """The document's access as it stands, held until the transaction ends: what `note_change` compares with."""
-    locked = Document.objects.select_for_update().get(pk=document.pk)  # access: whoever changes it manages it
-    return access_of(locked)
-
-
-def note_change(
-    document: Document,
-    before: Access,
-    *,
+def note_changes(
+    *changes: tuple[Document, Access],
     actor: User | AnonymousUser,
     request: HttpRequest | None,
     deleted: bool = False,
 ) -> None:
-    """Note in the audit trail that the document's audience changed, if it did; in the transaction that changed it."""
-    after = None
+    """Note in the audit trail whose audience changed among these documents, which had this access before.
+
+    Called in the transaction that changed them, with what was read when they were locked: their own rows say what
+    holds now. People are counted once for each kind of change, not for each document.
+    """
+    ids = [document.pk for document, _ in changes]
+    now: dict[UUID, Access] = {}
     if not deleted:
-        after = access_of(Document.objects.get(pk=document.pk))  # access: whoever changes it manages it
-    if before == after:
-        return
-    hidden = Access(before.clearance, before.readers, is_searchable=False)
-    now = effects_of(before, after or hidden)
-    note(
+        stored = Document.objects.filter(pk__in=ids)  # access: shows nothing; who changed them managed them
+        now = {document.pk: access_of(document) for document in stored}
+    changed = [(document, before, now.get(document.pk)) for document, before in changes]
+    changed = [(document, before, after) for document, before, after in changed if before != after]
+    names = dict(
+        Department.objects.filter(
+            pk__in={one for _, before, after in changed for one in before.readers | (after or before).readers}
+        ).values_list("pk", "name")
+    )
+    counted = cache(_effects_as_json)
+    note_several(
         "audience_changed",
-        actor=actor,
-        subject=str(document),
-        request=request,
-        document=str(document.pk),
-        before=_as_json(before),
-        after=_as_json(after) if after else "deleted",
-        effects=[
-            {
-                "from": effect.moment.isoformat() if effect.moment else "at once",
-                "people_before": effect.before,
-                "people_after": effect.after,
-                "gained": effect.gained,
-                "lost": effect.lost,
-                "everybody_before": effect.anonymous_before,
-                "everybody_after": effect.anonymous_after,
-            }
-            for effect in now
+        [
+            (
+                str(document),
+                {
+                    "document": str(document.pk),
+                    "before": _as_json(before, names),
+                    "after": _as_json(after, names) if after else "deleted",
+                    "effects": counted(before, after),
+                },
+            )
+            for document, before, after in changed
         ],
+        actor=actor,
+        request=request,
     )
 
 
-def _as_json(access: Access) -> dict[str, Any]:
-    """An access as the trail keeps it; departments by their names of then."""
-    names = dict(Department.objects.filter(pk__in=access.readers).values_list("pk", "name"))
+def _effects_as_json(before: Access, after: Access | None) -> list[dict[str, Any]]:
+    """What a change does to whom, as the trail keeps it; None where nothing is left."""
+    hidden = Access(before.clearance, before.readers, is_searchable=False)
+    return [
+        {
+            "from": effect.moment.isoformat() if effect.moment else "at once",
+            "people_before": effect.before,
+            "people_after": effect.after,
+            "gained": effect.gained,
+            "lost": effect.lost,
+            "everybody_before": effect.anonymous_before,
+            "everybody_after": effect.anonymous_after,
+        }
+        for effect in effects_of(before, after or hidden)
+    ]
+
+
+def _as_json(access: Access, names: dict[int, str]) -> dict[str, Any]:
+    """An access as the trail keeps it; departments by their `names` of then."""
+    everyone = EVERYONE in access.readers
     return {
         "clearance": access.clearance,
-        "readers": ["whole institution"] if EVERYONE in access.readers else sorted(names.values()),
+        "readers": ["whole institution"] if everyone else sorted(names[one] for one in access.readers if one in names),
         "searchable": access.is_searchable,
         "visible_from": access.visible_from.isoformat() if access.visible_from else None,
         "visible_until": access.visible_until.isoformat() if access.visible_until else None,

@@ -12,7 +12,7 @@ import logging
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -311,18 +311,22 @@ def insert_ready(texts: Sequence[tuple[Document, str]]) -> None:
     Chunk.objects.bulk_create(chunks, batch_size=200)
 
 
-def retry(document: Document) -> None:
-    """Queue a document to be ingested again; nothing that it serves is lost meanwhile.
+def retry(*documents: Document) -> None:
+    """Queue documents to be ingested again; nothing that they serve is lost meanwhile.
 
     Passages that the model refused are tried again too.
     """
     with transaction.atomic():
-        # The document's row is locked first and its chunks' after it, as everywhere.
-        _requeue(Document.objects.filter(pk=document.pk).exclude(status=Status.ARCHIVED))
-        refused = list(document.chunks.filter(metadata__has_key="unembeddable"))
+        # A document's row is locked first and its chunks' after it, as everywhere.
+        _requeue(Document.objects.filter(pk__in=_ids(documents)).exclude(status=Status.ARCHIVED))
+        refused = list(Chunk.objects.filter(document__in=documents, metadata__has_key="unembeddable"))
         for chunk in refused:
             del chunk.metadata["unembeddable"]
-        Chunk.objects.bulk_update(refused, ["metadata"])
+        Chunk.objects.bulk_update(refused, ["metadata"], batch_size=200)
+
+
+def _ids(documents: Iterable[Document]) -> list[UUID]:
+    return [document.pk for document in documents]
 
 
 def metadata_changed(document: Document) -> None:
@@ -331,17 +335,17 @@ def metadata_changed(document: Document) -> None:
         retry(document)
 
 
-def archive(document: Document) -> None:
-    """Take a document out of every search at once. Its chunks stay, so that it can be restored."""
-    Document.objects.filter(pk=document.pk).update(
+def archive(*documents: Document) -> None:
+    """Take documents out of every search at once. Their chunks stay, so that they can be restored."""
+    Document.objects.filter(pk__in=_ids(documents)).update(
         status=Status.ARCHIVED, is_searchable=False, run=None, updated_at=timezone.now()
     )
 
 
 @transaction.atomic
-def restore(document: Document) -> None:
-    """Bring an archived document back: what it served is found again at once, and its state is checked anew."""
-    archived = Document.objects.filter(pk=document.pk, status=Status.ARCHIVED)
+def restore(*documents: Document) -> None:
+    """Bring archived documents back: what they served is found again at once, and their state is checked anew."""
+    archived = Document.objects.filter(pk__in=_ids(documents), status=Status.ARCHIVED)
     served = Exists(Chunk.objects.filter(document=OuterRef("pk"), staged=False))
     archived.update(is_searchable=served)
     _requeue(archived)

@@ -10,12 +10,14 @@ from contextvars import ContextVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
 from whitenoise.middleware import WhiteNoiseFileResponse
 
-from portal.problems import problem_response
+from accounts.throttling import TooMany, count_wrong_credentials, refused_unasked
+from portal.problems import problem_response, signed_in
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,30 @@ class TransportMiddleware:
         return self.get_response(request)
 
 
+class ApiLimitMiddleware:
+    """Refuses requests to the API that are too many, before anything is asked of the database for them.
+
+    Tokens and keys that do not hold are counted here, since nobody is known by them whom the API could count. Must
+    stand before the session's middleware.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/api/"):
+            return self.get_response(request)
+        if refusal := refused_unasked(request):
+            response = problem_response(429, str(TooMany(refusal).detail))
+            for name, value in refusal.headers.items():
+                response[name] = value
+            return response
+        response = self.get_response(request)
+        if response.status_code == 401 and "Authorization" in request.headers:
+            count_wrong_credentials(request)
+        return response
+
+
 class BodyLimitMiddleware:
     """Refuses a form that is too large before anything of it is read, so that nobody fills the disk with one request.
 
@@ -101,6 +127,20 @@ class BodyLimitMiddleware:
             if not uploads or not request.user.is_staff or int(length) > settings.MAX_BATCH_BYTES:
                 return render(request, "413.html", status=413)
         return self.get_response(request)
+
+
+class ButtonOnlyMiddleware:
+    """Gives Django's empty 405 a page that says so; not below /api/. Must stand after the middleware of signing in."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        empty = isinstance(response, HttpResponseNotAllowed) and not response.content
+        if empty and not request.path.startswith("/api/"):
+            response.content = render_to_string("405.html", {"signed_in": signed_in(request)}, request)
+        return response
 
 
 class DatabaseAwayMiddleware:

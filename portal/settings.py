@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "portal.middleware.TransportMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.ApiLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -104,6 +105,7 @@ MIDDLEWARE = [
     "accounts.seeing.SeeAsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "portal.middleware.BodyLimitMiddleware",
+    "portal.middleware.ButtonOnlyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.DatabaseAwayMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -247,6 +249,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=env.int("SIGN_IN_LOCK_MINUTES", default=15
 # A name from one address: a stranger cannot lock out somebody who signs in from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"
+AXES_USERNAME_CALLABLE = "accounts.lockout.counted_name"
 AXES_LOCKOUT_CALLABLE = "accounts.lockout.locked_page"
 # Trying on while locked makes it no longer, so that the time that is told is true.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -361,6 +364,8 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "Europe/London"
 USE_I18N = True
+# Dates and times in the one form that the pages use.
+FORMAT_MODULE_PATH = "portal.formats"
 USE_TZ = True
 
 # --- Operators ---------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from unfold.widgets import (
 )
 
 from accounts.admin.administrators import AdministratorsOnly
+from accounts.admin.people import RefusedWhileInUse, Use
 from accounts.audit import note
 from accounts.clearance import CURATORS, LIBRARIANS
 from accounts.models import Phase, User
@@ -31,6 +32,8 @@ from accounts.rollout import admission_of, admitted_people, people_of
 
 CONFIRMED = "_confirmed"
 """Name in the form: the administrator has read what the change takes from people."""
+GOING_BACK = "_back"
+"""Name in the form: they came back from that question to go on with the form, which then must not be saved."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,19 @@ class MomentInput(forms.DateTimeInput):
 class PhaseForm(forms.ModelForm):
     """A phase. Dates are of the university's clock."""
 
+    going_back = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         groups = cast(forms.ModelMultipleChoiceField, self.fields["groups"])
         groups.queryset = groups_to_invite()
         # Without the button that removes all: it would stand in a list of which it is no line.
         self.fields["people"].widget.is_required = True
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.going_back:
+            self.add_error(None, "Nothing is saved yet. Change what you like, and save again.")
 
     class Meta:
         model = Phase
@@ -217,6 +227,11 @@ class PhaseAdmin(ReauthenticationRequired, AdministratorsOnly):
 
     # --- Changing ------------------------------------------------------------------------------------------------
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[forms.ModelForm]:
+        """The form, which knows whether somebody comes back to it."""
+        form = super().get_form(request, *args, **kwargs)
+        return type(form.__name__, (form,), {"going_back": GOING_BACK in request.POST})
+
     def save_model(self, request: HttpRequest, obj: Phase, form: Any, change: bool) -> None:
         """Django's own; remembers what was before."""
         form.before = _as_noted(Phase.objects.get(pk=obj.pk)) if change else None
@@ -262,8 +277,9 @@ class PhaseAdmin(ReauthenticationRequired, AdministratorsOnly):
             "opts": self.opts,
             "title": "Close the portal to people?",
             "effect": effect,
-            "sent": [pair for pair in sent if pair[0] != "csrfmiddlewaretoken"],
+            "sent": [pair for pair in sent if pair[0] not in ("csrfmiddlewaretoken", GOING_BACK)],
             "confirmed": CONFIRMED,
+            "going_back": GOING_BACK,
         }
         return TemplateResponse(request, "admin/accounts/phase/confirm.html", context)
 
@@ -304,9 +320,17 @@ def _moment(moment: Any) -> str:
 
 
 @admin.register(Group)
-class GroupAdmin(ReauthenticationRequired, AdministratorsOnly):
+class GroupAdmin(ReauthenticationRequired, RefusedWhileInUse, AdministratorsOnly):
     """Groups of people to invite together. They give no rights; those of librarians and curators stay as they are."""
 
+    # People who are in it lose nothing but an invitation that nobody has made.
+    uses = (
+        Use(
+            "phases",
+            "one phase of the introduction opens the portal to it. Take it out of that phase first.",
+            "{} phases of the introduction open the portal to it. Take it out of them first.",
+        ),
+    )
     fields = ("name",)
     list_display = ("name", "people")
     search_fields = ("name",)

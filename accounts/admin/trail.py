@@ -13,15 +13,14 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.acts import in_words
 from accounts.admin.administrators import AdministratorsOnly
 from accounts.models import AuditEvent
 
 PERIODS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"), ("365", "Last 12 months"))
 
-
-def action_words(action: str) -> str:
-    """An action as people read it: `api_key_made` is "api key made"."""
-    return action.replace("_", " ")
+ENDED = "ended"
+"""The reason that is none: somebody ended it because they wanted to."""
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -30,9 +29,9 @@ class ActionFilter(admin.SimpleListFilter):
     title = parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        """The actions that occur, in order."""
+        """The actions that occur, by their words."""
         actions = AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct()
-        return [(action, action_words(action)) for action in actions]
+        return sorted(((action, in_words(action)) for action in actions), key=lambda one: one[1].lower())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         """The acts of the chosen kind."""
@@ -62,16 +61,17 @@ class PeriodFilter(admin.SimpleListFilter):
 class AuditEventAdmin(AdministratorsOnly):
     """Who did what, as whom, to what, and from where."""
 
-    list_display = ("moment", "who", "act", "subject", "looking_as", "address")
+    list_display = ("moment", "who", "act", "whom_or_what", "looking_as", "address")
     list_display_links = ("moment",)
     list_filter = (ActionFilter, PeriodFilter)
     search_fields = ("actor_name", "subject")
     search_help_text = "Who did it, or whom or what it was done to"
     actions = None
+    counted = "acts"
     show_full_result_count = False
     list_per_page = 100
     list_fullwidth = True
-    fields = ("moment", "who", "looking_as", "act", "subject", "said", "address", "request_id")
+    fields = ("moment", "who", "looking_as", "act", "whom_or_what", "said", "address", "request_id")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -96,15 +96,21 @@ class AuditEventAdmin(AdministratorsOnly):
         """The user name, as it was then."""
         return event.actor_name or None
 
-    @admin.display(description="Looking as", empty_value="themselves")
+    @admin.display(description="Looking as", empty_value="")
     def looking_as(self, event: AuditEvent) -> str | None:
-        """As whom they looked at the portal."""
+        """As whom they looked at the portal; nothing where as themselves."""
         return event.seen_as or None
 
     @admin.display(description="Action", ordering="action")
     def act(self, event: AuditEvent) -> str:
-        """What was done, in words."""
-        return action_words(event.action)
+        """What was done, in words, with the reason where one was noted."""
+        reason = event.details.get("reason") or ("locked" if event.details.get("locked") else "")
+        return in_words(event.action) if reason in ("", ENDED) else f"{in_words(event.action)} ({reason})"
+
+    @admin.display(description="Subject", ordering="subject")
+    def whom_or_what(self, event: AuditEvent) -> str:
+        """Whom or what it was done to."""
+        return event.subject
 
     @admin.display(description="Details")
     def said(self, event: AuditEvent) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from django import forms
@@ -13,6 +14,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.crypto import constant_time_compare, salted_hmac
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -27,6 +29,7 @@ from accounts.audit import note
 from accounts.claims import rights_of
 from accounts.clearance import CURATORS, LIBRARIANS, Role
 from accounts.models import User
+from accounts.passwords import ChangedMeanwhile, write_password
 from accounts.reauthentication import ReauthenticationRequired, proof_required
 from accounts.sign_in import sign_out_everywhere
 
@@ -38,6 +41,8 @@ UNTIL_THE_NEXT_SIGN_IN = (
 
 class PersonCreationForm(UserCreationForm):
     """A new person, complete in one step: what they are, where they belong, and whether they curate."""
+
+    data: Any
 
     librarian = forms.BooleanField(
         required=False,
@@ -73,6 +78,13 @@ class PersonCreationForm(UserCreationForm):
             "curated_departments": "Makes them a curator: they upload documents of these departments and edit them."
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.data.get("is_service"):
+            # Another system has keys; nobody is to think of a password for it.
+            self.data = self.data.copy()
+            self.data["usable_password"] = "false"  # noqa: S105  # nosec B105  (a choice of Django's form)
+
     def clean(self) -> dict[str, Any]:
         """Refuses to let somebody curate where they do not belong."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -104,6 +116,11 @@ class PersonForm(UserChangeForm):
     rights_before: dict[str, Any]
     """What they might see and do before; set by `UserAdmin.save_model`."""
 
+    data: Any
+
+    rights_seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """The person as this form showed them, as a digest: an old form must not give back what was taken meanwhile."""
+
     class Meta:
         model = User
         fields = (
@@ -126,9 +143,14 @@ class PersonForm(UserChangeForm):
             "curated_departments": UnfoldAdminCheckboxSelectMultipleWidget,
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["rights_seen"] = _digest_of(self.instance)
+
     def clean(self) -> dict[str, Any]:
-        """Refuses that administrators take the role from themselves or close their own account."""
+        """Refuses old forms, and that administrators take the role from themselves or close their own account."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self._require_unchanged(cleaned.get("rights_seen", ""))
         _require_own_departments(cleaned)
         groups = [group.name for group in cleaned.get("groups") or ()]
         if cleaned.get("curated_departments") and CURATORS not in groups:
@@ -142,6 +164,61 @@ class PersonForm(UserChangeForm):
             )
         return cleaned
 
+    def _require_unchanged(self, seen: str) -> None:
+        """Refuses a form that showed the person otherwise than they are; sent once more, it is meant so.
+
+        Locks the person until the form is saved, so that nothing changes between this and that.
+        """
+        now = User.objects.select_for_update().get(pk=self.instance.pk)
+        digest = _digest_of(now)
+        if constant_time_compare(seen, digest) and self.initial["rights_seen"] == digest:
+            return
+        self.data = self.data.copy()
+        self.data[self.add_prefix("rights_seen")] = digest
+        told = "; ".join(
+            f"{self.fields[name].label}: {_in_words(now, name)}"
+            for name, value in forms.model_to_dict(now, fields=self.fields).items()
+            if self.fields[name].has_changed(value, self[name].data)
+        )
+        differs = f"what you sent differs from what they are now ({told})" if told else "they are now what you sent"
+        raise ValidationError(
+            f"Somebody changed this person meanwhile: {differs}; look again. "
+            "Below is what you sent: it is saved if you send it once more."
+        )
+
+    def _save_m2m(self) -> None:
+        """Writes only what was changed in the form."""
+        for name in ("departments", "groups", "curated_departments"):
+            if name in self.changed_data:
+                getattr(self.instance, name).set(self.cleaned_data[name])
+
+
+def _digest_of(person: User) -> str:
+    shown = {**rights_of(person), "person": [person.username, person.first_name, person.last_name, person.email]}
+    text = json.dumps(shown, sort_keys=True)
+    return salted_hmac("accounts.admin.users", text, algorithm="sha256").hexdigest()
+
+
+def _in_words(person: User, name: str) -> str:
+    """What a field of the form says of this person."""
+    field = User._meta.get_field(name)
+    if field.many_to_many:
+        return ", ".join(sorted(str(one) for one in getattr(person, name).all())) or "none"
+    if isinstance(value := getattr(person, name), bool):
+        return "yes" if value else "no"
+    return str(person.get_role_display() if name == "role" else value or "none")
+
+
+class PersonPasswordForm(AdminPasswordChangeForm):
+    """A new password for somebody, or none; nothing else of theirs is written."""
+
+    def save(self, commit: bool = True) -> Any:
+        """The person with the new password. Raises ChangedMeanwhile when they were closed or opened meanwhile."""
+        user = super().save(commit=False)
+        if commit:
+            write_password(user, is_active=user.is_active, external_id=user.external_id)
+        return user
+
 
 @admin.register(User)
 class UserAdmin(ReauthenticationRequired, DjangoUserAdmin, PlainChoices):
@@ -151,7 +228,7 @@ class UserAdmin(ReauthenticationRequired, DjangoUserAdmin, PlainChoices):
 
     form = PersonForm
     add_form = PersonCreationForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = PersonPasswordForm
     list_display = ("username", "full_name", "role", "belongs_to", "campus", "curates", "is_active")
     list_filter = ("role", "groups", "is_active", "is_service", "departments", "campus")
     list_select_related = ("campus",)
@@ -224,24 +301,36 @@ class UserAdmin(ReauthenticationRequired, DjangoUserAdmin, PlainChoices):
         person = self.get_object(request, id)
         if not self.has_change_permission(request, person):
             raise PermissionDenied
-        if person is not None and person.external_id:
+        if person is None:
+            raise Http404
+        if person.external_id:
             self.message_user(request, f"{person} signs in at the university, not with a password.", messages.ERROR)
             return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[person.pk]))
-        return self._change_password(request, id, form_url)
+        return self._change_password(request, person, form_url)
 
     @proof_required
-    def _change_password(self, request: HttpRequest, id: str, form_url: str) -> HttpResponse:  # noqa: A002
-        before = User.objects.filter(pk=id).values_list("password", flat=True).first() if id.isdigit() else None
-        page: HttpResponse = super().user_change_password(request, id, form_url)
-        after = User.objects.filter(pk=id).first() if before is not None else None
-        if after is not None and after.password != before:
+    def _change_password(self, request: HttpRequest, person: User, form_url: str) -> HttpResponse:
+        try:
+            page: HttpResponse = super().user_change_password(request, str(person.pk), form_url)
+        except ChangedMeanwhile:
+            self.message_user(request, f"Somebody closed or opened {person}'s account meanwhile.", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[person.pk]))
+        after = User.objects.get(pk=person.pk)
+        if after.password != person.password:
             note("password_changed", actor=request.user, subject=after.username, request=request)
         return page
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Django's own; remembers what was before."""
+        """Writes only what was changed in the form; remembers what was before. A closed account's sign-ins end."""
         form.rights_before = rights_of(User.objects.get(pk=obj.pk)) if change else {}
-        super().save_model(request, obj, form, change)
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        changed = [name for name in form.changed_data if not User._meta.get_field(name).many_to_many]
+        # The model takes the password from a service account.
+        obj.save(update_fields=[*changed, "password"] if "is_service" in changed and obj.is_service else changed)
+        if "is_active" in changed and not obj.is_active:
+            sign_out_everywhere(obj, actor=cast(User, request.user), request=request)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Django's own; then notes who gave whom which rights."""

@@ -143,6 +143,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "act",
+                "verbose_name_plural": "audit trail",
                 "ordering": ["-at", "-pk"],
             },
         ),
@@ -183,7 +185,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         blank=True,
                         null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.PROTECT,
                         related_name="claim_rules",
                         to="accounts.campus",
                     ),
@@ -193,7 +195,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         blank=True,
                         null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.PROTECT,
                         related_name="claim_rules",
                         to="accounts.department",
                     ),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from accounts.acts import in_words
 
 
 class AuditEvent(models.Model):
@@ -21,6 +25,8 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-at", "-pk"]
+        verbose_name, verbose_name_plural = "act", "audit trail"
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action} {self.subject}".rstrip()
+        said = f"{self.actor_name or 'Nobody known'}: {in_words(self.action)}"
+        return f"{said}, {date_format(timezone.localtime(self.at), 'j F Y, H:i')}"

@@ -24,9 +24,9 @@ class ClaimRule(models.Model):
     )
     role = models.CharField(max_length=10, choices=Role.choices, blank=True)
     department = models.ForeignKey(
-        Department, null=True, blank=True, on_delete=models.CASCADE, related_name="claim_rules"
+        Department, null=True, blank=True, on_delete=models.PROTECT, related_name="claim_rules"
     )
-    campus = models.ForeignKey(Campus, null=True, blank=True, on_delete=models.CASCADE, related_name="claim_rules")
+    campus = models.ForeignKey(Campus, null=True, blank=True, on_delete=models.PROTECT, related_name="claim_rules")
     librarian = models.BooleanField(default=False, help_text="Makes them a member of Librarians.")
 
     class Meta:

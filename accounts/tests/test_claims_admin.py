@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.clearance import CURATORS, LIBRARIANS, Role, viewer_for
 from accounts.models import AuditEvent, ClaimRule, Department, User
+from accounts.tests.forms import sent_from
 from accounts.tests.providers import single_sign_on
 
 pytestmark = pytest.mark.django_db
@@ -96,9 +97,10 @@ class TestPeople:
         page = f"/admin/accounts/user/{person.pk}/change/"
         good = self.fields(departments=[finance.pk], groups=[group.pk], curated_departments=[finance.pk])
         for missing, complaint in (("departments", "do not belong there"), ("groups", "tick that group")):
-            answer = desk.post(page, {name: value for name, value in good.items() if name != missing})
+            given = {name: value for name, value in good.items() if name != missing}
+            answer = desk.post(page, {**sent_from(desk, page), **given})
             assert complaint in answer.content.decode()
-        assert desk.post(page, good).status_code == 302
+        assert desk.post(page, {**sent_from(desk, page), **good}).status_code == 302
         assert viewer_for(User.objects.get(pk=person.pk)).curated == {finance.pk}
         event = AuditEvent.objects.get(action="role_changed")
         assert (event.actor_name, event.subject) == ("warden", "student")

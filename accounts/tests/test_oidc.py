@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import Group
-from django.test import Client
+from django.contrib.sessions.models import Session
+from django.test import Client, override_settings
+from django.utils import timezone
 
 from accounts.clearance import LIBRARIANS, Role
 from accounts.models import AuditEvent, Campus, ClaimRule, Department, User
@@ -223,6 +226,34 @@ class TestRenewal:
         self.stale(client, 1)
         assert me(client)["status"] == 401
 
+    def test_a_form_of_the_admin_site_gets_one_more_interval_too(self, provider: HonestProvider) -> None:
+        ClaimRule.objects.create(claim="groups", value="admins", role=Role.ADMIN)
+        provider.knows("1", **ADA, groups=["admins"])
+        client, form = Client(), "/admin/accounts/campus/add/"
+        provider.sign_in(client, "1")
+        session = client.session
+        session["proven_at"] = time.time()
+        session.save()
+        self.stale(client, 800)
+        client.post(form, {"name": "South"})
+        assert Campus.objects.filter(name="South").exists()
+        session = client.session
+        session["oidc_id_token_expiration"] -= 100
+        session.save()
+        client.post(form, {"name": "West"})
+        assert not Campus.objects.filter(name="West").exists()
+
+    def test_any_other_form_gets_three(self, provider: HonestProvider) -> None:
+        provider.knows("1", **ADA, groups=["staff"])
+        client, form = Client(), "/accounts/confirm/"
+        provider.sign_in(client, "1")
+        self.stale(client, 2600)
+        assert client.post(form, {"password": "x"}).status_code == 200
+        session = client.session
+        session["oidc_id_token_expiration"] -= 100
+        session.save()
+        assert client.post(form, {"password": "x"})["Location"] == f"/accounts/login/?next={form}"
+
     def test_a_part_of_a_page_makes_the_whole_page_load_again(self, provider: HonestProvider) -> None:
         provider.knows("1", **ADA, groups=["staff"])
         client = Client()
@@ -328,3 +359,27 @@ def test_expired_sessions_of_the_state_do_not_grow_without_end(provider: HonestP
     for _ in range(60):
         client.get("/accounts/oidc/")
     assert len(client.session["oidc_states"]) <= 50
+
+
+def test_the_way_to_the_provider_is_limited_for_each_address(provider: HonestProvider) -> None:
+    with override_settings(THROTTLE_FACTOR=0.1):
+        answers = [Client().get("/accounts/oidc/") for _ in range(13)]
+        elsewhere = Client().get("/accounts/oidc/", REMOTE_ADDR="192.0.2.1")
+    assert [answer.status_code for answer in answers] == [302] * 12 + [429]
+    assert "no-store" in answers[-1]["Cache-Control"]
+    assert elsewhere.status_code == 302
+    assert Session.objects.count() == 13
+
+
+def test_a_session_is_short_until_it_is_somebodys(provider: HonestProvider) -> None:
+    provider.knows("1", **ADA, groups=["staff"])
+    client = Client()
+    asked = client.get("/accounts/oidc/")
+    kept = Session.objects.get()
+    assert 590 < (kept.expire_date - timezone.now()).total_seconds() <= 600
+    client.get(provider.answer(asked["Location"], "1"))
+    kept = Session.objects.get()
+    assert (kept.expire_date - timezone.now()).total_seconds() > 11 * 3600
+    client.get("/accounts/oidc/?renew=1")
+    kept = Session.objects.get()
+    assert (kept.expire_date - timezone.now()).total_seconds() > 11 * 3600

@@ -102,6 +102,31 @@ def test_the_way_back_after_a_form_is_the_page_it_stood_on_and_never_another_hos
         assert confirm(desk, PASSWORD, address)["Location"] == "/accounts/security/"
 
 
+def test_whoever_would_rather_not_goes_back_to_where_the_link_was(desk: Client) -> None:
+    here = "http://testserver/admin/accounts/user/?q=ada"
+    asked = desk.get("/accounts/confirm/?next=/admin/accounts/user/add/", HTTP_REFERER=here).content.decode()
+    assert '<a href="/admin/accounts/user/?q=ada">' in asked
+    wrong = {"password": "wrong", "next": "/admin/accounts/user/add/", "from": "/admin/accounts/user/?q=ada"}
+    assert '<a href="/admin/accounts/user/?q=ada">' in desk.post("/accounts/confirm/", wrong).content.decode()
+
+
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "http://testserver//evil.example/",
+        # It would only ask again.
+        "http://testserver/admin/accounts/user/add/",
+    ],
+)
+def test_that_way_back_leads_to_no_other_host_and_in_no_circle(desk: Client, referer: str) -> None:
+    page = desk.get("/accounts/confirm/?next=/admin/accounts/user/add/", HTTP_REFERER=referer).content.decode()
+    assert 'href="/search/">Rather not' in page
+    assert "evil" not in page
+    assert "javascript" not in page
+
+
 def test_a_wrong_password_proves_nothing_and_is_counted(desk: Client) -> None:
     answers = [confirm(desk, "wrong-password") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]

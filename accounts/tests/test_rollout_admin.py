@@ -99,6 +99,17 @@ class TestSaving:
         assert done.status_code == 302
         assert list(Phase.objects.get().people.all()) == [ada]
 
+    def test_going_back_keeps_what_was_typed_and_saves_nothing(self, desk: Client) -> None:
+        ada = person("ada")
+        asked = desk.post(f"{PHASES}add/", posted(people=[ada.pk], percentage=20))
+        button = f'name="{asked.context["going_back"]}" value="1"'
+        assert button in asked.content.decode()
+        sent = posted(people=[ada.pk], percentage=20, **{asked.context["going_back"]: "1"})
+        form = desk.post(f"{PHASES}add/", sent).context["adminform"].form
+        assert [form[name].value() for name in ("name", "percentage", "people")] == ["Pilot", "20", [str(ada.pk)]]
+        assert "Nothing is saved yet" in str(form.non_field_errors())
+        assert not Phase.objects.exists()
+
     def test_what_takes_nothing_from_anybody_is_saved_at_once(self, desk: Client, finance: Department) -> None:
         person("ada", Role.STAFF, finance)
         desk.post(f"{PHASES}add/", posted(_confirmed="1"))

@@ -46,11 +46,25 @@ def event(warden: User) -> AuditEvent:
 def test_administrators_read_it_and_nothing_in_it_is_taken_for_a_page(warden: User, event: AuditEvent) -> None:
     desk = signed_in(warden)
     listed = desk.get(TRAIL).content.decode()
-    assert "api key made" in listed
+    assert "API key made" in listed
     assert "catalogue export" in listed
     page = desk.get(f"{TRAIL}{event.pk}/change/").content.decode()
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert(1)" not in page
+
+
+def test_acts_are_said_in_words_with_their_reason(warden: User) -> None:
+    note("grant_revoked", actor=warden, subject="warden", reason="refresh token used twice")
+    note("see_as_ended", actor=warden, subject="student", reason="ended")
+    note("something_new", actor=warden)
+    desk = signed_in(warden)
+    listed = desk.get(TRAIL).content.decode()
+    assert "tokens taken back (refresh token used twice)" in listed
+    assert "stopped looking as somebody else" in listed
+    assert "(ended)" not in listed
+    assert "something new" in listed
+    taken = AuditEvent.objects.get(action="grant_revoked")
+    assert "warden: tokens taken back, " in desk.get(f"{TRAIL}{taken.pk}/change/").content.decode()
 
 
 @pytest.mark.parametrize("group", [LIBRARIANS, CURATORS])

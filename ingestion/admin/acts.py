@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from accounts.clearance import viewer_for
+from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.readers import CONFIRMED, ReadersPages
-from ingestion.audience import AudienceChange, archiving, lock, note_change, restoring
+from ingestion.audience import AudienceChange, access_of, archiving, note_changes, restoring
 from ingestion.models import Document, Status
 
 
@@ -22,7 +27,8 @@ class Act:
     """Something that is done to a document in one of these states."""
 
     states: tuple[Status, ...]
-    do: Callable[[Document], None]
+    do: Callable[..., None]
+    """Does it to the documents that it is called with."""
     history: str
     """What stands in the document's history."""
     outcome: str
@@ -32,6 +38,9 @@ class Act:
     change: Callable[[Iterable[Document]], AudienceChange] | None = None
     """What it does to who sees the documents, if anything."""
 
+
+MOST_AT_ONCE = 500
+"""Documents that one action is done to: about two seconds' work, which a person waits for."""
 
 LIVE = tuple(state for state in Status if state != Status.ARCHIVED)
 
@@ -53,7 +62,7 @@ RESTORE = Act(
 class DocumentActs(ReadersPages):
     """The buttons of a document's page and the actions of the list."""
 
-    actions = ("retry_failed", "archive", "restore")
+    actions: tuple[str, ...] = ("retry_failed", "archive", "restore")
 
     def get_urls(self) -> list[URLPattern]:
         """Where the buttons lead."""
@@ -81,11 +90,14 @@ class DocumentActs(ReadersPages):
 
     def _each(self, request: HttpRequest, documents: QuerySet[Document], act: Act) -> HttpResponse | None:
         """Do this to each document that it concerns, once it is confirmed, and say how many there were."""
-        chosen = list(documents.filter(status__in=act.states).order_by("pk"))
-        if question := self._question(request, chosen, act):
-            return self.ask(request, question, title=act.question, document=None)
-        for document in chosen:
-            self._do(request, document, act)
+        ids = list(documents.filter(status__in=act.states).order_by("pk").values_list("pk", flat=True))
+        if self.too_many(request, len(ids)):
+            return None
+        with transaction.atomic():
+            chosen = [document for document in self.held(request, ids) if document.status in act.states]
+            if question := self._question(request, chosen, act):
+                return self.ask(request, question, title=act.question, document=None)
+            self._do(request, chosen, act)
         if chosen:
             plural = "" if len(chosen) == 1 else "s"
             self.message_user(request, f"{len(chosen)} document{plural} {act.outcome_of_several}.", messages.SUCCESS)
@@ -93,18 +105,33 @@ class DocumentActs(ReadersPages):
             self.message_user(request, "That concerns none of the chosen documents.", messages.WARNING)
         return None
 
+    def too_many(self, request: HttpRequest, number: int) -> bool:
+        """Whether these are more documents than one action is done to; then the person is told so."""
+        if number <= MOST_AT_ONCE:
+            return False
+        text = (
+            f"These are {number} documents. Up to {MOST_AT_ONCE} can be done at once; choose fewer. Nothing was done."
+        )
+        self.message_user(request, text, messages.ERROR)
+        return True
+
     def _question(self, request: HttpRequest, documents: list[Document], act: Act) -> AudienceChange | None:
         """What has to be confirmed first; None where it is, or where nobody sees more or less."""
         change = act.change(documents) if act.change else None
         return change if change and change.effects and request.POST.get(CONFIRMED) != change.token else None
 
-    def _do(self, request: HttpRequest, document: Document, act: Act) -> None:
-        """Do this, and note it in the document's history and, where others see it now, in the trail of acts."""
-        with transaction.atomic():
-            before = lock(document)
-            act.do(document)
-            note_change(document, before, actor=request.user, request=request)
-            self.log_change(request, document, act.history)
+    def held(self, request: HttpRequest, ids: Iterable[UUID]) -> list[Document]:
+        """Those of these documents that the person manages, as they stand, held until the transaction ends."""
+        managed = Document.objects.manageable_by(viewer_for(request.user)).filter(pk__in=ids)
+        # Everybody holds several in one order, so that no two wait for each other.
+        return list(managed.select_for_update().order_by("pk"))
+
+    def _do(self, request: HttpRequest, held: list[Document], act: Act) -> None:
+        """Do this, and note it in each document's history and, where others see it now, in the trail of acts."""
+        act.do(*held)
+        before = ((document, access_of(document)) for document in held)
+        note_changes(*before, actor=request.user, request=request)
+        LogEntry.objects.log_actions(cast(User, request.user).pk, held, CHANGE, act.history)
 
     def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ingest a failed document again."""
@@ -120,16 +147,20 @@ class DocumentActs(ReadersPages):
 
     def _act(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
         """Do this to a document that it concerns, once it is confirmed, and go back to where the button was."""
-        document: Document | None = self.get_object(request, str(object_id))
-        if document is None:
+        if self.get_object(request, str(object_id)) is None:
             return self.unknown(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if document.status not in act.states:
-            self.message_user(request, f"{document} is {document.get_status_display()}.", messages.WARNING)
-        elif question := self._question(request, [document], act):
-            return self.ask(request, question, title=act.question, document=document)
-        else:
-            self._do(request, document, act)
-            self.message_user(request, f"{document}: {act.outcome}", messages.SUCCESS)
+        with transaction.atomic():
+            held = self.held(request, [UUID(str(object_id))])
+            if not held:
+                return self.unknown(request, object_id)
+            (document,) = held
+            if document.status not in act.states:
+                self.message_user(request, f"{document} is {document.get_status_display()}.", messages.WARNING)
+            elif question := self._question(request, held, act):
+                return self.ask(request, question, title=act.question, document=document)
+            else:
+                self._do(request, held, act)
+                self.message_user(request, f"{document}: {act.outcome}", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))

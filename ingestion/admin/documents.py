@@ -7,9 +7,12 @@ and autocompletes know only the documents that the person curates. Any other ans
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.utils import unquote
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -33,7 +36,7 @@ from ingestion.admin.filters import (
     UploadFilter,
 )
 from ingestion.admin.readers import CONFIRMED, GOING_BACK
-from ingestion.audience import lock, note_change, sight_of
+from ingestion.audience import access_of, note_changes, sight_of
 from ingestion.forms import LANGUAGES, WHO_READS, DocumentForm, ReplacementForm
 from ingestion.models import WORKING, Chunk, Document, Status
 from ingestion.originals import discard, original_response
@@ -46,6 +49,7 @@ PREVIEWED = 5
 class DocumentAdmin(DocumentActs):
     """The documents that a person curates."""
 
+    actions = (*DocumentActs.actions, "delete_selected")
     form = DocumentForm
     change_form_template = "admin/ingestion/document/change.html"
     list_display = (
@@ -157,6 +161,17 @@ class DocumentAdmin(DocumentActs):
         said = {"confirmed": request.POST.get(CONFIRMED, ""), "going_back": GOING_BACK in request.POST}
         return type(form.__name__, (form,), {"viewer": viewer_for(request.user), **said})
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Django's own. What is posted is checked against the document as it stands, which nobody changes meanwhile."""
+        with transaction.atomic():
+            if request.method == "POST" and object_id is not None:
+                document = self.get_object(request, unquote(object_id))
+                self.held(request, [document.pk] if document else [])
+            page: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            return page
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -180,8 +195,6 @@ class DocumentAdmin(DocumentActs):
 
     def save_model(self, request: HttpRequest, obj: Document, form: Any, change: bool) -> None:
         """Write only what was edited, so that a worker that is busy with the document is not undone."""
-        if WHO_READS.intersection(form.changed_data):
-            form.access = lock(obj)
         columns = {field.name for field in Document._meta.concrete_fields}
         obj.save(update_fields=[*columns.intersection(form.changed_data), "updated_at"])
 
@@ -189,7 +202,7 @@ class DocumentAdmin(DocumentActs):
         """After everything is written: who sees it now is noted, and chunks that come out differently are remade."""
         super().save_related(request, form, formsets, change)
         if WHO_READS.intersection(form.changed_data):
-            note_change(form.instance, form.access, actor=request.user, request=request)
+            note_changes((form.instance, form.access), actor=request.user, request=request)
         saved = Document.objects.get(pk=form.instance.pk)  # access: shows nothing; who saved it managed it
         pipeline.metadata_changed(saved)
 
@@ -235,6 +248,11 @@ class DocumentAdmin(DocumentActs):
         page: HttpResponse = (proof_required(view) if may else view)(request, object_id, extra_context)
         return page
 
+    @admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, documents: QuerySet[Document]) -> HttpResponse | None:
+        """Django's own, for as many as can be done at once."""
+        return None if self.too_many(request, documents.count()) else delete_selected(self, request, documents)
+
     def response_action(self, request: HttpRequest, queryset: QuerySet[Document]) -> HttpResponse | None:
         """What an action answers; deleting several needs a recent proof as well."""
         view = super().response_action
@@ -253,13 +271,22 @@ class DocumentAdmin(DocumentActs):
 
     def delete_model(self, request: HttpRequest, obj: Document) -> None:
         """Delete the document, and its originals once that holds."""
-        files = (obj.file, obj.next_file)
-        with transaction.atomic():
-            note_change(obj, lock(obj), actor=request.user, request=request, deleted=True)
-            obj.delete()
-            discard(*files)
+        self._delete(request, [obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
-        """Delete these documents one by one, with their originals."""
-        for document in queryset:
-            self.delete_model(request, document)
+        """Delete these documents with their originals."""
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    def _delete(self, request: HttpRequest, ids: list[UUID]) -> None:
+        with transaction.atomic():
+            held = self.held(request, ids)
+            note_changes(
+                *((document, access_of(document)) for document in held),
+                actor=request.user,
+                request=request,
+                deleted=True,
+            )
+            for document in held:
+                files = (document.file, document.next_file)
+                document.delete()
+                discard(*files)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.apps import apps
 
+from accounts.clearance import Viewer
 from ingestion.models import Chunk, Document
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +83,37 @@ ROUND_THE_RULE = {
         "@admin.register(Document)\nclass Papers(ModelAdmin):\n"
         "    def get_queryset(self, request):\n        return super().get_queryset(request)"
     ),
+    "a condition across a relation": "Department.objects.filter(documents__title__icontains=x).exists()",
+    "a condition in a Q": "Tag.objects.filter(Q(documents__clearance=4)).count()",
+    "a Q made before": "told = Q(document__title=title)",
+    "a condition in a Count": "Tag.objects.annotate(n=Count('pk', filter=models.Q(documents__clearance=4)))",
+    "a condition without a lookup": "Tag.objects.exclude(documents=None)",
+    "a relation kept by anything": "Tag.objects.filter(documents__in=wanted)",
+    "a relation kept by half": "Tag.objects.filter(documents__title__in=Document.objects.visible_to(viewer))",
+    "a condition to get one": "get_object_or_404(Department, shared_documents__title=title)",
+    "a relation's title": "Feedback.objects.values_list('document__title')",
+    "a relation fetched": "Feedback.objects.select_related('document')",
+    "in order of the field's titles": "Feedback.objects.order_by('-document')",
+    "a relation behind another": "SearchEvent.objects.filter(feedback__document__title=x)",
+    "a name behind another": "SearchEvent.objects.order_by('feedback__document__title')",
+    "a search of the admin": "class Marks(ModelAdmin):\n    search_fields = ('document__title',)",
+    "conditions in a dictionary": "Tag.objects.filter(**{'documents__clearance': 4})",
+    "conditions in a text with gaps": "Tag.objects.filter(**{f'documents__{name}': 4})",
+    "from visible documents to others": "Document.objects.visible_to(viewer).filter(tags__documents__title=x)",
+    "a relation beside one that asks": (
+        "Document.objects.visible_to(viewer).filter(pk__in=Feedback.objects.filter(document__title=x).values('pk'))"
+    ),
+    "an expression under an alias": "from django.db.models import Count as N\nTag.objects.annotate(n=N('documents'))",
+    "a parameter that is narrowed": (
+        "def f(marks):\n    marks = marks.filter(rating=1)\n    return marks.filter(document__title=x)"
+    ),
     "the operator's eyes": "service.search(query, viewer=OPERATOR)",
     "a viewer made by hand": "Document.objects.visible_to(Viewer('admin', 4, every_department=True))",
+    "a viewer raised": "Document.objects.visible_to(replace(viewer, clearance=4, every_department=True))",
+    "a viewer raised by the module": "seen = dataclasses.replace(viewer, departments=everywhere)",
+    "a viewer raised by anything": "seen = replace(viewer, **raised)",
+    "a viewer raised under an alias": "from dataclasses import replace as raised\nraised(viewer, clearance=4)",
+    "a viewer's class under an alias": "from accounts.clearance import Viewer as V\nV('admin', 4)",
     "an exception without a reason": "Document.objects.all()  # access:",
     "a reason on another line": "# access: because\nDocument.objects.all()",
     "a reason of another statement": "first = 1  # access: because\nDocument.objects.all()",
@@ -100,6 +132,19 @@ BY_THE_RULE = {
         "    return Chunk.objects.filter(document__in=kept)"
     ),
     "through a tag, asking": "tag.documents.visible_to(viewer)",
+    "a document that is there already": "Feedback.objects.filter(document=document, search__document_count=1)",
+    "several of these": "Feedback.objects.filter(document__in=documents).values_list('document__pk')",
+    "a condition on what is visible": "Chunk.objects.visible_to(viewer).filter(document__title=title)",
+    "a Q on what is visible": "Document.objects.visible_to(viewer).filter(~Q(chunks__text='') | models.Q(title=x))",
+    "its document with it": "Chunk.objects.visible_to(viewer).select_related('document').order_by('document__title')",
+    "one of the visible": "get_object_or_404(Chunk.objects.visible_to(viewer), document__sha256=digest)",
+    "what is visible under a name": (
+        "def f(viewer):\n    seen = Chunk.objects.visible_to(viewer)\n    return seen.values_list('document__title')"
+    ),
+    "the tags of visible documents": "Tag.objects.filter(documents__in=Document.objects.visible_to(viewer))",
+    "another dataclass": "replace(query, page=1)",
+    "another text": "name.replace('documents', 'papers')",
+    "its own fields": "class Query:\n    def of(self, **changes):\n        return replace(self, page=1, **changes)",
     "another model": "Department.objects.all()",
     "another app's model": "phase = apps.get_model('accounts', 'Phase')\nphase.objects.first()",
     "another app's model at once": "apps.get_model('accounts', 'Phase').objects.first()",
@@ -153,6 +198,18 @@ def test_the_related_managers_are_those_of_the_models(lint: ModuleType) -> None:
     }
     assert reached_by <= lint.RELATED
     assert {field.name for field in Document._meta.many_to_many} <= lint.SEVERAL
+
+
+def test_the_fields_and_the_viewer_are_those_of_the_code(lint: ModuleType) -> None:
+    """What is new in a model or in `Viewer` must not stand outside the lint either."""
+    held_as = {
+        field.name
+        for model in apps.get_models()
+        for field in model._meta.concrete_fields
+        if field.is_relation and field.related_model in (Document, Chunk)
+    }
+    assert held_as <= lint.FIELDS
+    assert {field.name for field in fields(Viewer)} == lint.VIEWER_FIELDS
 
 
 def test_the_repository_goes_through_the_rule(lint: ModuleType) -> None:

@@ -303,6 +303,13 @@ def test_ending_and_signing_out_always_work(librarian: User) -> None:
     assert list(reasons) == ["ended", "signed out"]
 
 
+def test_opening_the_address_that_ends_it_leads_to_the_page_that_says_how(librarian: User) -> None:
+    client = signed_in(librarian)
+    see_as(client, Role.STUDENT)
+    assert client.get("/see-as/end/")["Location"] == "/see-as/"
+    assert SEEING in client.session
+
+
 def test_a_link_leads_nowhere_else_afterwards(librarian: User) -> None:
     client = signed_in(librarian)
     for elsewhere in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):

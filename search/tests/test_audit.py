@@ -75,8 +75,8 @@ def test_the_export_is_one_json_object_a_line_oldest_first() -> None:
     lines = [json.loads(line) for line in answer.getvalue().splitlines()]
     assert [line["query"] for line in lines] == ["first", "second\nline"]
     assert set(lines[0]) == {
-        "id", "at", "user", "role", "seen_as", "phase", "query", "filters", "mode", "degraded", "count", "page", "duration_ms",
-        "request_id",
+        "id", "at", "user", "role", "seen_as", "phase", "query", "filters", "mode", "degraded", "count", "page",
+        "duration_ms", "request_id",
     }  # fmt: skip
 
 

@@ -66,7 +66,11 @@ def test_a_widening_is_asked_about_with_numbers_and_nothing_is_written_before(
         "staff": (3, 4),
         "academic": (1, 1),
     }
-    assert "<b>4</b> people gain sight of it" in answer.content.decode()
+    page = answer.content.decode()
+    assert "<b>4</b> people gain sight of it" in page
+    assert "Clearance: 3 – staff with a department → <b>2 – students and staff</b>" in page
+    assert "Audience: Finance → <b>the whole institution</b>" in page
+    assert "Yes, change it" in page
     assert (stored(minutes).clearance, stored(minutes).title) == (3, "Minutes")
     assert not the_trail()
 

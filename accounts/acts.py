@@ -1,0 +1,31 @@
+"""The acts of the audit trail, in words that people read."""
+
+from __future__ import annotations
+
+IN_WORDS = {
+    "api_key_made": "API key made",
+    "api_key_revoked": "API key revoked",
+    "audience_changed": "who sees a document changed",
+    "claim_rule_changed": "claim rule changed",
+    "claims_applied": "rights set from the university account",
+    "document_seen_as": "opened a document as somebody else",
+    "grant_revoked": "tokens taken back",
+    "identity_confirmed": "confirmed that it is them",
+    "locked_out": "locked out after failed sign-ins",
+    "password_changed": "password changed",
+    "phase_changed": "phase changed",
+    "place_deleted": "department or campus deleted",
+    "role_changed": "rights changed",
+    "see_as_ended": "stopped looking as somebody else",
+    "see_as_started": "began to look as somebody else",
+    "sign_in_failed": "sign-in failed",
+    "signed_in": "signed in",
+    "signed_out": "signed out",
+    "signed_out_everywhere": "signed out everywhere",
+}
+"""What an act's fixed word means (`accounts.audit.note`)."""
+
+
+def in_words(action: str) -> str:
+    """An action as people read it; one that is not known here by its own word."""
+    return IN_WORDS.get(action, action.replace("_", " "))
