@@ -16,8 +16,13 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+def _refusal(record: logging.LogRecord) -> bool:
+    """Whether the line is about a request that was refused as it should be: that is no fault, and has no traceback."""
+    return record.name == "django.request" and getattr(record, "status_code", 500) < 500
+
+
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, event, request id, and the traceback where there is one."""
+    """Time, level, logger, event, request id, and the traceback of a fault."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -28,6 +33,6 @@ class JsonFormatter(logging.Formatter):
         }
         if current := getattr(record, "request_id", ""):
             line["request_id"] = current
-        if record.exc_info:
+        if record.exc_info and not _refusal(record):
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
@@ -98,14 +99,24 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         detail = str(exception) or "You may not do this."
         return problem_response(403, detail, **getattr(exception, "members", {}))
-    return render(request, getattr(exception, "template", "403.html"), status=403)
+    template = getattr(exception, "template", "403.html")
+    return render(request, template, {"signed_in": signed_in(request)}, status=403)
+
+
+def signed_in(request: HttpRequest) -> bool:
+    """Whether the page of an error can say who is signed in: somebody is, and the database tells so."""
+    try:
+        return bool(request.user.is_authenticated)
+    # No middleware got as far as to say who asks, or nothing can be read.
+    except (AttributeError, InterfaceError, OperationalError):
+        return False
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404 of unknown paths: a problem below /api/, a page elsewhere. Says nothing about why."""
     if request.path.startswith("/api/"):
         return problem_response(404, "Not found.")
-    response = render(request, "404.html", status=404)
+    response = render(request, "404.html", {"signed_in": signed_in(request)}, status=404)
     # Whether anybody looked who asks must not show: an address that is hidden from them is not to be told from none.
     patch_vary_headers(response, ["Cookie"])
     return response

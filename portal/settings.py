@@ -244,7 +244,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_HANDLER = "accounts.lockout.Attempts"
 AXES_FAILURE_LIMIT = env.int("SIGN_IN_ATTEMPTS", default=5)
 # An address that tries many names; well above what a busy reading room mistypes.
-SIGN_IN_ATTEMPTS_PER_ADDRESS = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS", default=100)
+SIGN_IN_ATTEMPTS_PER_ADDRESS = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS", default=300)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("SIGN_IN_LOCK_MINUTES", default=15))
 # A name from one address: a stranger cannot lock out somebody who signs in from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

@@ -117,7 +117,7 @@ UNFOLD: dict[str, Any] = {
                         "permission": _administers,
                     },
                     {
-                        "title": "Single sign-on",
+                        "title": "Claim rules",
                         "icon": "key_vertical",
                         "link": reverse_lazy("admin:accounts_claimrule_changelist"),
                         "active": _below("admin:accounts_claimrule_changelist"),
@@ -144,7 +144,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     {
-                        "title": "Introduction",
+                        "title": "Phases",
                         "icon": "door_open",
                         "link": reverse_lazy("admin:accounts_phase_changelist"),
                         "active": _below("admin:accounts_phase_changelist"),
