@@ -9,13 +9,12 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts.admin.people import PlainChoices
+from accounts.admin.administrators import AdministratorsOnly
 from accounts.audit import note
 from accounts.claims import given_now
 from accounts.models import ClaimRule
@@ -55,7 +54,7 @@ def _as_noted(rule: ClaimRule) -> dict[str, Any]:
 
 
 @admin.register(ClaimRule)
-class ClaimRuleAdmin(ReauthenticationRequired, PlainChoices):
+class ClaimRuleAdmin(ReauthenticationRequired, AdministratorsOnly):
     """What the claims of single sign-on give. Read at each sign-in, and every quarter of an hour after it."""
 
     change_list_template = "admin/accounts/claimrule/change_list.html"
@@ -67,26 +66,6 @@ class ClaimRuleAdmin(ReauthenticationRequired, PlainChoices):
         ("Whoever has this", {"fields": (("claim", "value"),)}),
         ("gets this", {"fields": ("role", ("department", "campus"), "librarian")}),
     )
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
 
     def get_urls(self) -> list[URLPattern]:
         """The page to try the table, beside Django's own."""

@@ -25,7 +25,7 @@ from unfold.widgets import (
 )
 
 from accounts import api_keys
-from accounts.admin.people import PlainChoices
+from accounts.admin.administrators import AdministratorsOnly
 from accounts.audit import note
 from accounts.models import ApiKey, Scope, User
 from accounts.reauthentication import proof_required
@@ -84,7 +84,7 @@ class KeyForm(forms.Form):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(PlainChoices):
+class ApiKeyAdmin(AdministratorsOnly):
     """The keys that there are and were. Revoked ones stay, for the record."""
 
     change_form_template = "admin/accounts/apikey/change.html"
@@ -99,14 +99,6 @@ class ApiKeyAdmin(PlainChoices):
         "revoked_at",
     )  # fmt: skip
     readonly_fields = fields
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Administrators only."""
-        return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody: another key is made instead."""

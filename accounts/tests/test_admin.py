@@ -119,6 +119,14 @@ def test_a_person_is_made_in_one_step_with_role_department_campus_and_group(desk
     assert made.check_password(PASSWORD)
 
 
+def test_the_list_of_people_is_asked_by_its_own_filters_alone(desk: Client, finance: Department) -> None:
+    people = "/admin/accounts/user/"
+    for offered in ("role__exact=staff", f"departments__id__exact={finance.pk}", "campus__isnull=True"):
+        assert desk.get(f"{people}?{offered}").status_code == 200
+    for other in ("username__regex=(", "password__startswith=argon2", "external_id__isnull=0"):
+        assert desk.get(f"{people}?{other}").status_code in (302, 400)
+
+
 def test_a_service_account_is_made_without_a_password_whatever_the_form_says_of_one(desk: Client) -> None:
     fields = {"username": "vle", "role": Role.STUDENT, "is_service": "on", "usable_password": "true"}
     answer = desk.post("/admin/accounts/user/add/", fields)
