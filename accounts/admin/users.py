@@ -83,7 +83,7 @@ class PersonCreationForm(UserCreationForm):
         if self.is_bound and self.data.get("is_service"):
             # Another system has keys; nobody is to think of a password for it.
             self.data = self.data.copy()
-            self.data["usable_password"] = "false"  # noqa: S105  # nosec B105  (a choice of Django's form)
+            self.data["usable_password"] = "false"  # noqa: S105  # nosec B105  # a choice of the form
 
     def clean(self) -> dict[str, Any]:
         """Refuses to let somebody curate where they do not belong."""

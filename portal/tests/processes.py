@@ -14,7 +14,12 @@ ROOT = Path(__file__).parents[2]
 _BEGIN = """
 import json, sys, time, django
 django.setup()
-from django.test import Client
+from django.conf import settings
+from django.test import Client, override_settings
+
+# As in every test (conftest.py): static files are taken where they lie.
+plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}).enable()
 
 def ask(path, **given):
     started = time.perf_counter()
