@@ -12,7 +12,7 @@ IN_WORDS = {
     "grant_revoked": "tokens taken back",
     "identity_confirmed": "confirmed that it is them",
     "locked_out": "locked out after failed sign-ins",
-    "password_changed": "password changed",
+    "password_changed": "password changed",  # nosec B105  # an act's name
     "phase_changed": "phase changed",
     "place_deleted": "department or campus deleted",
     "role_changed": "rights changed",
