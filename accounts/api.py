@@ -16,8 +16,8 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenViewBase
 
 from accounts import tokens
+from accounts.arrival import viewer_of
 from accounts.audit import note
-from accounts.clearance import viewer_for
 from accounts.metrics import SIGN_INS
 from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser
@@ -143,7 +143,7 @@ class MeView(APIView):
     def get(self, request: Request) -> Response:
         """Role, clearance, departments and campus, read from the database at this request."""
         user = cast(User, request.user)  # signed in: the default permission
-        viewer = viewer_for(user)
+        viewer = viewer_of(request)
         departments = list(Department.objects.filter(pk__in=viewer.departments).values_list("pk", "name"))
         body = {
             "username": user.username,

@@ -47,7 +47,7 @@ class SignOutPage(views.LogoutView):
     """Ends this session, and the one at the provider if it began there. By POST only."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Signed out here at once; a page leads on to the provider, since a form may not send anybody elsewhere."""
+        """Signed out here at once; a page leads on to the provider, wherever browsers let a form lead."""
         onward = signed_out_at_provider(request) if settings.OIDC_ISSUER and by_single_sign_on(request) else ""
         if not onward:
             return super().post(request, *args, **kwargs)

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, reverse
 from unfold.sites import UnfoldAdminSite
 
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
 from accounts.pages import SignOutPage
 from ingestion.attention import attention_for
 
@@ -76,6 +76,6 @@ class PortalAdminSite(UnfoldAdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What needs this person's attention, among the documents that they manage."""
-        context = {"attention": attention_for(viewer_for(request.user)), **(extra_context or {})}
+        context = {"attention": attention_for(viewer_of(request)), **(extra_context or {})}
         home: TemplateResponse = super().index(request, context)
         return home

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
 from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.readers import CONFIRMED, ReadersPages
@@ -122,7 +122,7 @@ class DocumentActs(ReadersPages):
 
     def held(self, request: HttpRequest, ids: Iterable[UUID]) -> list[Document]:
         """Those of these documents that the person manages, as they stand, held until the transaction ends."""
-        managed = Document.objects.manageable_by(viewer_for(request.user)).filter(pk__in=ids)
+        managed = Document.objects.manageable_by(viewer_of(request)).filter(pk__in=ids)
         # Everybody holds several in one order, so that no two wait for each other.
         return list(managed.select_for_update().order_by("pk"))
 

@@ -20,7 +20,8 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from accounts.clearance import Audience, viewer_for
+from accounts.arrival import viewer_of
+from accounts.clearance import Audience
 from accounts.reauthentication import proof_required
 from ingestion import pipeline
 from ingestion.admin.acts import DocumentActs
@@ -104,7 +105,7 @@ class DocumentAdmin(DocumentActs):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
         """What this person manages: the one door to documents."""
-        managed = Document.objects.manageable_by(viewer_for(request.user))
+        managed = Document.objects.manageable_by(viewer_of(request))
         return managed.order_by(*self.get_ordering(request)) if self.get_ordering(request) else managed
 
     def get_urls(self) -> list[URLPattern]:
@@ -159,7 +160,7 @@ class DocumentAdmin(DocumentActs):
         """The form, which knows who fills it in."""
         form = super().get_form(request, obj, **kwargs)
         said = {"confirmed": request.POST.get(CONFIRMED, ""), "going_back": GOING_BACK in request.POST}
-        return type(form.__name__, (form,), {"viewer": viewer_for(request.user), **said})
+        return type(form.__name__, (form,), {"viewer": viewer_of(request), **said})
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
@@ -179,7 +180,7 @@ class DocumentAdmin(DocumentActs):
         document, form = context["original"], context["adminform"].form
         if form.question:
             return self.ask(request, form.question, title="Change who sees it?", document=document)
-        managed = Document.objects.manageable_by(viewer_for(request.user)).filter(pk=document.pk)
+        managed = Document.objects.manageable_by(viewer_of(request)).filter(pk=document.pk)
         chunks = Chunk.objects.filter(document__in=managed, staged=False).order_by("position")
         context |= {
             "page_title": self.name(document),

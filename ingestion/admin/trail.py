@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.trail import AuditEventAdmin
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
 from accounts.models import AuditEvent
 from ingestion.models import Document
 
@@ -48,7 +48,7 @@ class DocumentTrailAdmin(AuditEventAdmin):
     @staticmethod
     def _find_documents(request: HttpRequest, events: Iterable[Any]) -> None:
         ids = {event.pk: document_id(event) for event in events}
-        managed = Document.objects.manageable_by(viewer_for(request.user))
+        managed = Document.objects.manageable_by(viewer_of(request))
         documents = managed.only("title", "file_name").in_bulk([pk for pk in ids.values() if pk])
         for event in events:
             event.document = documents.get(ids[event.pk])

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from accounts.admin import OfferedFiltersOnly, PlainChoices
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
 from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.batches import Batch, Rejection, batch_of, remember
@@ -42,7 +42,7 @@ class UploadPages(OfferedFiltersOnly, PlainChoices):
         """The form for several files, and their taking in."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        viewer = viewer_for(request.user)
+        viewer = viewer_of(request)
         form = UploadForm(request.POST or None, request.FILES or None, viewer=viewer)
         if request.method == "POST" and form.is_valid():
             batch = self._take_in(request, form.upload())

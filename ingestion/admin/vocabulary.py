@@ -13,14 +13,14 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch
 
 from accounts.admin import OfferedFiltersOnly, RefusedWhileInUse
-from accounts.clearance import viewer_for
+from accounts.arrival import viewer_of
 from ingestion.models import Document, DocumentType, Tag
 from ingestion.tags import InvalidTag, clean_names, known_tags
 
 
 def _with_managed_counts(words: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     """Each word with the number of documents that this person manages: other documents are not betrayed by a count."""
-    managed = Document.objects.manageable_by(viewer_for(request.user)).order_by().values("pk")
+    managed = Document.objects.manageable_by(viewer_of(request)).order_by().values("pk")
     counted: QuerySet[Any] = words.annotate(
         # access: counts managed documents only
         managed_count=Count("documents", filter=Q(documents__in=managed), distinct=True)
@@ -86,7 +86,7 @@ class TagAdmin(OfferedFiltersOnly):
         """Tags with their counts. A tag can betray what a document is about, so librarians and curators see only those
         that a document bears which they see or manage; whether others exist, in use or not, is not told.
         """
-        viewer = viewer_for(request.user)
+        viewer = viewer_of(request)
         known = known_tags(viewer).values("pk")
         return _with_managed_counts(super().get_queryset(request).filter(pk__in=known), request)
 
