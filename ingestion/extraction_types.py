@@ -6,6 +6,8 @@ Nothing here imports Django or an extraction library, so the child process start
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import Literal, get_args
 
 Reason = Literal["encrypted", "broken", "empty", "too_large", "needs_ocr", "unsupported", "timeout", "memory"]
@@ -23,11 +25,35 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """One line of a file's outline: 1 is the outermost level."""
+
+    level: int
+    title: str
+    page_number: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file within the file: an attachment of a mail, a mail of a mailbox, a file of a ZIP archive.
+
+    `name` is its place within, as the file tells it: unique there, at most 500 characters, and not to be trusted as a
+    path. Its content lies at `path`, in the folder that the caller of `extract` gave, under a generated name.
+    """
+
+    name: str
+    path: Path
+    is_attachment: bool
+    """Whether it belongs to the text around it (a mail's attachment), or only came in one file with others."""
+
+
+@dataclass(frozen=True)
 class Extraction:
-    """The text of one file.
+    """The text of one file, and what the file says of itself.
 
     `title` and `language` (ISO 639-1) are '' when unknown. `pages_without_text` names the pages of an otherwise
-    readable PDF that hold only images, so that a document of which a part was scanned can be flagged.
+    readable PDF that hold only images, so that a document of which a part was scanned can be flagged. A file that only
+    holds other files (a ZIP archive, a mailbox) has `parts` and no pages.
     """
 
     mime_type: str
@@ -35,6 +61,10 @@ class Extraction:
     title: str
     language: str
     pages_without_text: tuple[int, ...] = ()
+    authors: tuple[str, ...] = ()
+    written_on: date | None = None
+    outline: tuple[Heading, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 class ExtractionError(Exception):

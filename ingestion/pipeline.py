@@ -7,33 +7,23 @@ are served at once and found by words while the vectors come. So a run killed an
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import tempfile
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-from celery import current_app
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
-from kombu.exceptions import ChannelError
-from kombu.exceptions import OperationalError as BrokerError
 
-from ingestion import vectorspace
 from ingestion.chunking import chunk_pages
-from ingestion.chunkrows import chunk_row, embedded_text
-from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
-from ingestion.extraction import ExtractionError, Page, extract
-from ingestion.models import WORKING, Chunk, Document, Status
+from ingestion.chunkrows import chunk_row
+from ingestion.embeddings import EmbeddingUnavailable
+from ingestion.extraction import ExtractionError, extract
+from ingestion.filling import embed, insert_ready
+from ingestion.models import Chunk, Document, Status
 from ingestion.originals import discard
 from ingestion.registration import (
     DocumentMetadata,
@@ -44,8 +34,21 @@ from ingestion.registration import (
     register_upload,
     replace_file,
 )
+from ingestion.runs import Superseded, claim, held, recipe_of
+from ingestion.upkeep import (
+    STALE_AFTER,
+    UNAVAILABLE,
+    archive,
+    metadata_changed,
+    reconcile,
+    reembed,
+    restore,
+    retry,
+)
 
 __all__ = [
+    "STALE_AFTER",
+    "UNAVAILABLE",
     "DocumentMetadata",
     "UploadRejected",
     "archive",
@@ -54,6 +57,7 @@ __all__ = [
     "ingest",
     "insert_ready",
     "metadata_changed",
+    "recipe_of",
     "reconcile",
     "reembed",
     "register",
@@ -65,25 +69,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-RECIPE = "1"
-"""Raise it when extraction, chunking or lexemes change what they make of the same file."""
-
-EMBEDDING_BATCH = 16
-"""Passages sent in one call, and so also what a killed run loses at most."""
-
-STALE_AFTER = timedelta(minutes=5)
-"""A run without a sign of life for this long is dead. One embedding batch may take up to a minute."""
-
-UNAVAILABLE = "no_embedding_node"
-
 OUR_FAULT = "Something went wrong on our side. Retry; if it stays, tell the operators."
 
 PROGRAM_LIMIT = "54"
 """The one class of PostgreSQL's operational errors that comes back with the same data (SQLSTATE, appendix A)."""
-
-
-class Superseded(Exception):
-    """A later run, an archiving or a new file has taken the document over; this run stops without a trace."""
 
 
 def ingest(document_id: UUID) -> None:
@@ -98,12 +87,12 @@ def ingest(document_id: UUID) -> None:
         return
     run = uuid.uuid4()
     try:
-        document = _claim(document_id, run)
+        document = claim(document_id, run)
         recipe = recipe_of(document)
         if document.recipe != recipe:
             document = _stage(document, run)
             recipe = recipe_of(document)
-        _embed(document_id, run, document.title)
+        embed(document_id, run, document.title)
         _serve(document_id, run, recipe)
     except Superseded:
         logger.info("document %s: superseded", document_id)
@@ -129,45 +118,9 @@ def ingest(document_id: UUID) -> None:
         raise
 
 
-def recipe_of(document: Document) -> str:
-    """Hash of all that decides what the document's chunks are."""
-    parts = [RECIPE, document.next_sha256 or document.sha256, document.title, document.language]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
 def _is_passing(error: OperationalError | InterfaceError) -> bool:
     """Whether the database failed for reasons of its own: lost, full, overloaded, a deadlock."""
     return (getattr(error.__cause__, "sqlstate", None) or "")[:2] != PROGRAM_LIMIT
-
-
-@transaction.atomic
-def _claim(document_id: UUID, run: UUID) -> Document:
-    """Take the document over, from whichever run holds it. Raises Superseded when it is archived or gone."""
-    document = _progress(document_id, run, claim=True, status=Status.EXTRACTING, progress=0, error="", error_reason="")
-    if document.recipe == recipe_of(document):
-        # Staged for a change that was taken back since: what is served is right.
-        document.chunks.filter(staged=True).delete()
-    return document
-
-
-def _progress(document_id: UUID, run: UUID, *, claim: bool = False, **changes: object) -> Document:
-    """Write these fields, with a sign of life, if the run still holds the document. Raises Superseded."""
-    with transaction.atomic():
-        document = _held(document_id, None if claim else run)
-        document.run, document.run_seen_at = run, timezone.now()
-        for name, value in changes.items():
-            setattr(document, name, value)
-        document.save(update_fields=["run", "run_seen_at", "updated_at", *changes])
-    return document
-
-
-def _held(document_id: UUID, run: UUID | None) -> Document:
-    """The document, locked until the transaction ends. Raises Superseded when `run` does not hold it any more."""
-    held = Document.objects.select_for_update().filter(pk=document_id).exclude(status=Status.ARCHIVED)
-    document: Document | None = held.first() if run is None else held.filter(run=run).first()
-    if document is None:
-        raise Superseded
-    return document
 
 
 @contextmanager
@@ -194,7 +147,7 @@ def _stage(document: Document, run: UUID) -> Document:
     if not drafts:
         raise ExtractionError("empty", "There is no text in this file.")
     with transaction.atomic():
-        document = _held(document.pk, run)
+        document = held(document.pk, run)
         beside = document.is_searchable
         document.mime_type = extraction.mime_type
         document.page_count = max(extraction.pages[-1].number, *extraction.pages_without_text, 0)
@@ -219,38 +172,13 @@ def _stage(document: Document, run: UUID) -> Document:
     return document
 
 
-def _embed(document_id: UUID, run: UUID, title: str) -> None:
-    """Give every chunk of the newest version, made with this title, that lacks one its vector, batch by batch."""
-    vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
-    newest = _newest(document_id)
-    total = newest.count()
-    waiting = newest.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable").order_by("position")
-    _progress(document_id, run, status=Status.EMBEDDING)
-    while batch := list(waiting[:EMBEDDING_BATCH]):
-        texts = [embedded_text(title, chunk.section_title, chunk.text) for chunk in batch]
-        for chunk, vector in zip(batch, client_from_settings().embed_passages(texts), strict=True):
-            chunk.embedding = vector
-            if vector is None:
-                chunk.metadata["unembeddable"] = True
-        with transaction.atomic():
-            _held(document_id, run)
-            Chunk.objects.bulk_update(batch, ["embedding", "metadata"])
-            _progress(document_id, run, progress=10 + 89 * (total - waiting.count()) // total)
-
-
-def _newest(document_id: UUID) -> QuerySet[Chunk]:
-    """The chunks of the staged version, else of the served one."""
-    chunks = Chunk.objects.filter(document=document_id)
-    return chunks.filter(staged=chunks.filter(staged=True).exists())
-
-
 def _serve(document_id: UUID, run: UUID, recipe: str) -> None:
     """Swap the staged version in, if there is one, and set the document ready.
 
     Where a title or a language was edited after the chunks were made, the document goes back to the queue instead.
     """
     with transaction.atomic():
-        document = _held(document_id, run)
+        document = held(document_id, run)
         if document.chunks.filter(staged=True).exists():
             document.chunks.filter(staged=False).delete()
             document.chunks.update(staged=False)
@@ -291,122 +219,3 @@ def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
     Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED).update(
         status=Status.FAILED, error_reason=reason, error=explanation, updated_at=timezone.now()
     )
-
-
-def insert_ready(texts: Sequence[tuple[Document, str]]) -> None:
-    """Write new documents with their text and vectors at once, for corpora that are measured and rolled back.
-
-    Call it inside a transaction. Raises EmbeddingUnavailable.
-    """
-    for document, _ in texts:
-        document.status, document.is_searchable = Status.READY, True
-    chunks = [chunk_row(document, draft) for document, text in texts for draft in chunk_pages([Page(1, text)])]
-    chunk_counts = Counter(chunk.document_id for chunk in chunks)
-    for document, _ in texts:
-        document.chunk_count = chunk_counts[document.pk]
-    Document.objects.bulk_create([document for document, _ in texts], batch_size=1000)
-    passages = [embedded_text(chunk.document.title, chunk.section_title, chunk.text) for chunk in chunks]
-    for chunk, vector in zip(chunks, client_from_settings().embed_passages(passages), strict=True):
-        chunk.embedding = vector
-    Chunk.objects.bulk_create(chunks, batch_size=200)
-
-
-def retry(*documents: Document) -> None:
-    """Queue documents to be ingested again; nothing that they serve is lost meanwhile.
-
-    Passages that the model refused are tried again too.
-    """
-    with transaction.atomic():
-        # A document's row is locked first and its chunks' after it, as everywhere.
-        _requeue(Document.objects.filter(pk__in=_ids(documents)).exclude(status=Status.ARCHIVED))
-        refused = list(Chunk.objects.filter(document__in=documents, metadata__has_key="unembeddable"))
-        for chunk in refused:
-            del chunk.metadata["unembeddable"]
-        Chunk.objects.bulk_update(refused, ["metadata"], batch_size=200)
-
-
-def _ids(documents: Iterable[Document]) -> list[UUID]:
-    return [document.pk for document in documents]
-
-
-def metadata_changed(document: Document) -> None:
-    """To be called after a document was edited: ingests it again if its chunks are made differently now."""
-    if document.status in (Status.READY, Status.FAILED) and document.recipe != recipe_of(document):
-        retry(document)
-
-
-def archive(*documents: Document) -> None:
-    """Take documents out of every search at once. Their chunks stay, so that they can be restored."""
-    Document.objects.filter(pk__in=_ids(documents)).update(
-        status=Status.ARCHIVED, is_searchable=False, run=None, updated_at=timezone.now()
-    )
-
-
-@transaction.atomic
-def restore(*documents: Document) -> None:
-    """Bring archived documents back: what they served is found again at once, and their state is checked anew."""
-    archived = Document.objects.filter(pk__in=_ids(documents), status=Status.ARCHIVED)
-    served = Exists(Chunk.objects.filter(document=OuterRef("pk"), staged=False))
-    archived.update(is_searchable=served)
-    _requeue(archived)
-
-
-@transaction.atomic
-def reembed() -> int:
-    """Drop all vectors and embed the corpus anew with the configured model; how many documents are queued for it.
-
-    The corpus stays searchable by words meanwhile.
-    """
-    vectorspace.reset(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
-    return _requeue(Document.objects.exclude(status__in=[Status.ARCHIVED, Status.FAILED]))
-
-
-def reconcile() -> int:
-    """Queue again what is not as it should be; how many documents that were.
-
-    That is: runs that died, documents whose message was lost, and documents that waited for an embedding node when
-    one answers again. A long queue is not a loss: waiting documents count as lost only when the queue is empty.
-    """
-    long_ago = timezone.now() - STALE_AFTER
-    unfinished = Document.objects.filter(status__in=WORKING)
-    lost = Q(run_seen_at__lt=long_ago, status__in=[Status.EXTRACTING, Status.EMBEDDING]) & ~Q(error_reason=UNAVAILABLE)
-    if _queue_is_empty():
-        lost |= Q(status=Status.QUEUED, updated_at__lt=timezone.now() - timedelta(minutes=1))
-    if unfinished.filter(error_reason=UNAVAILABLE).exists() and _nodes_answer():
-        lost |= Q(error_reason=UNAVAILABLE)
-    return _requeue(unfinished.filter(lost))
-
-
-def _queue_is_empty() -> bool:
-    """Whether no document waits in the broker; not known to be so when the broker is away."""
-    try:
-        with current_app.connection_for_read() as connection:
-            # Without this it would try for ever to connect.
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            channel: Any = connection.default_channel
-            return bool(channel.queue_declare(queue="ingestion", passive=True).message_count == 0)
-    except ChannelError:
-        return True  # Redis keeps no empty list, so that a queue without messages is one that does not exist
-    except BrokerError:
-        return False
-
-
-def _nodes_answer() -> bool:
-    """Whether documents can be embedded now: a node answers, and with the model that the corpus is embedded with."""
-    try:
-        client_from_settings().describe()
-    except EmbeddingUnavailable:
-        return False
-    return not vectorspace.mismatch(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
-
-
-def _requeue(documents: QuerySet[Document]) -> int:
-    """Set these documents queued and hand them to the workers on commit; how many they were."""
-    with transaction.atomic():
-        ids = list(documents.select_for_update().values_list("pk", flat=True))
-        Document.objects.filter(pk__in=ids).update(
-            status=Status.QUEUED, progress=0, error="", error_reason="", run=None, updated_at=timezone.now()
-        )
-        for document_id in ids:
-            transaction.on_commit(partial(enqueue, document_id), robust=True)
-    return len(ids)

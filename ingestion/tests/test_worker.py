@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.clearance import PUBLIC_VIEWER
-from ingestion import pipeline
+from ingestion import pipeline, upkeep
 from ingestion.chunking import chunk_pages
 from ingestion.extraction import extract
 from ingestion.models import Chunk, Document, Status, VectorSpace
@@ -92,7 +92,7 @@ def test_a_killed_worker_a_lost_queue_and_messages_that_come_twice_lose_and_doub
     for document in documents:
         pipeline.enqueue(document.pk)
     with running_worker(storage):
-        wait_for(lambda: states() == {Status.READY: len(documents)} and pipeline._queue_is_empty())
+        wait_for(lambda: states() == {Status.READY: len(documents)} and upkeep._queue_is_empty())
     for document in documents:
         assert_undisturbed(document)
     assert pipeline.reconcile() == 0
@@ -120,7 +120,7 @@ class TestBroker:
         ids = list(Document.objects.values_list("pk", flat=True))
         long_ago(ids, updated_at=timedelta(minutes=2))
         assert pipeline.reconcile() == 3
-        assert not pipeline._queue_is_empty()
+        assert not upkeep._queue_is_empty()
         long_ago(ids, updated_at=timedelta(minutes=2))
         assert pipeline.reconcile() == 0, "a long queue is not a loss"
 
@@ -236,7 +236,7 @@ class TestMeanwhile:
             pipeline.metadata_changed(edited)
         document.refresh_from_db()
         assert (document.title, document.status) == ("After", Status.QUEUED), "it goes round again by itself"
-        assert not pipeline._queue_is_empty()
+        assert not upkeep._queue_is_empty()
 
         use_nodes(*healthy_nodes)
         pipeline.ingest(document.pk)

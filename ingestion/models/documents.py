@@ -1,19 +1,19 @@
-"""The corpus: documents, the chunks that they are cut into, and the words that describe them."""
+"""Documents, and the words that describe them."""
 
 from __future__ import annotations
 
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
-from pgvector.django import HalfVectorField, HnswIndex, VectorField
 
-from accounts.clearance import Audience, CuratedQuerySet, Restricted, RestrictedQuerySet
+from accounts.clearance import Audience, CuratedQuerySet, Restricted
 from accounts.models import Campus, Department
+from ingestion.models.intake import UploadBatch
 
 
 class DocumentType(models.Model):
@@ -105,6 +105,13 @@ class Document(Restricted):
     )
     tags = models.ManyToManyField(Tag, blank=True, related_name="documents")
     last_reviewed = models.DateField(null=True, blank=True)
+    review_by = models.DateField(
+        "next review",
+        null=True,
+        blank=True,
+        help_text="Left empty: 24 months after the last review.",
+    )
+    reminded_on = models.DateField(null=True, editable=False, help_text="When its review was last asked for by mail.")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -112,6 +119,44 @@ class Document(Restricted):
         on_delete=models.SET_NULL,
         related_name="documents",
         help_text="Who uploaded it.",
+    )
+    batch = models.ForeignKey(
+        UploadBatch,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="documents",
+        help_text="The upload that it came with.",
+    )
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="parts",
+        help_text="The document in whose file it came: the mail of an attachment, the ZIP file of one of its files.",
+    )
+    part = models.CharField(max_length=500, blank=True, editable=False, help_text="Its place in the parent's file.")
+    is_attachment = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="It is read by whoever may read its parent: the database keeps its access like the parent's.",
+    )
+
+    # What the file says of itself.
+    authors = ArrayField(models.CharField(max_length=200), default=list, db_default=[], editable=False)
+    written_on = models.DateField(null=True, editable=False, help_text="When the file says that it was written.")
+    outline = models.JSONField(
+        default=list, db_default=[], editable=False, help_text="Its headings: [level, title, page], in order."
+    )
+    # How alike two texts are is told from these (ingestion.likeness).
+    sketch = models.BinaryField(null=True, editable=False)
+    sketch_bands = ArrayField(models.IntegerField(), null=True, editable=False)
+
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    checked_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the stored original was last compared with its checksum."
     )
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED, editable=False)
@@ -126,6 +171,9 @@ class Document(Restricted):
     )
     run = models.UUIDField(null=True, editable=False, help_text="The run that is working on it; a later run wins.")
     run_seen_at = models.DateTimeField(null=True, editable=False, help_text="Last sign of life of that run.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, db_default=0, editable=False, help_text="Runs in a row that began and never came to an end."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -146,12 +194,20 @@ class Document(Restricted):
             ),
             GinIndex(fields=["readers"], name="document_readers"),
             GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="document_title_trgm"),
+            GinIndex(fields=["sketch_bands"], name="document_sketch_bands"),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(clearance__range=(1, 4)), name="document_clearance_range"),
             models.CheckConstraint(condition=models.Q(priority__range=(1, 5)), name="document_priority_range"),
             models.CheckConstraint(condition=models.Q(audience__in=Audience.values), name="document_audience_known"),
             models.CheckConstraint(condition=models.Q(status__in=Status.values), name="document_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(is_attachment=False) | models.Q(parent__isnull=False),
+                name="document_attachment_has_parent",
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "part"], condition=models.Q(parent__isnull=False), name="document_part_unique"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -160,83 +216,3 @@ class Document(Restricted):
     def get_absolute_url(self) -> str:
         """The document's page."""
         return reverse("document", args=[self.pk])
-
-
-class Chunk(Restricted):
-    """A piece of a document: what is embedded, ranked and shown as a passage.
-
-    `ingestion.pipeline` is its only writer. A staged chunk belongs to a version that is not served yet. `embedding` is
-    null while it waits for its vector, and for good when the model could not embed it (`metadata.unembeddable`).
-    """
-
-    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
-    position = models.PositiveIntegerField()
-    text = models.TextField()
-    page_number = models.PositiveIntegerField()
-    section_title = models.CharField(max_length=300, blank=True)
-    language = models.CharField(max_length=8, blank=True)
-    lexemes = SearchVectorField()
-    embedding = HalfVectorField(dimensions=settings.EMBEDDING_DIMENSIONS, null=True)
-    content_hash = models.BinaryField(max_length=32, help_text="SHA-256 of what was sent to the embedding model.")
-    staged = models.BooleanField(default=False)
-    metadata = models.JSONField(default=dict)
-
-    objects = RestrictedQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["document", "position"]
-        indexes = [
-            HnswIndex(
-                fields=["embedding"],
-                name="chunk_embedding_hnsw",
-                opclasses=["halfvec_cosine_ops"],
-                m=16,
-                ef_construction=64,
-            ),
-            GinIndex(fields=["lexemes"], name="chunk_lexemes"),
-            models.Index(fields=["language"], name="chunk_language"),
-        ]
-        constraints = [
-            models.UniqueConstraint(fields=["document", "staged", "position"], name="chunk_position_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.document_id} #{self.position}"
-
-
-class VectorSpace(models.Model):
-    """Which model the stored vectors were made with; there is one row. Vectors of two models are never compared."""
-
-    model = models.CharField(max_length=200)
-    dimensions = models.PositiveIntegerField()
-    counted = models.CharField(max_length=100, blank=True, help_text="State of the corpus at its last count.")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"{self.model} ({self.dimensions})"
-
-
-class LanguageCentre(models.Model):
-    """The mean vector of a language's public chunks; the empty language stands for all of them.
-
-    Embedding models put texts of one language nearer to each other than their meaning does. What a chunk's language
-    alone has in common with a query is taken off its similarity. Made by `ingestion.statistics` from what everyone may
-    see and from nothing else, so that no score betrays a hidden document.
-    """
-
-    language = models.CharField(max_length=8, primary_key=True)
-    vector = VectorField(dimensions=settings.EMBEDDING_DIMENSIONS)
-    chunks = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return self.language or "all"
-
-
-class Term(models.Model):
-    """How rare a word is among the public chunks; made by `ingestion.statistics` as the centres are."""
-
-    word = models.TextField(primary_key=True)
-    idf = models.FloatField(help_text="ln(1 + (N - n + 0.5) / (n + 0.5)), as in BM25.")
-
-    def __str__(self) -> str:
-        return self.word

@@ -1,0 +1,25 @@
+"""The corpus: documents, the chunks that they are cut into, and what is known about them."""
+
+from ingestion.models.changes import BulkChange, ChangedDocument
+from ingestion.models.chunks import Chunk
+from ingestion.models.documents import WORKING, Document, DocumentType, Status, Tag, original_path
+from ingestion.models.intake import UploadBatch
+from ingestion.models.spaces import LanguageCentre, Term, VectorSpace
+from ingestion.models.versions import EarlierVersion
+
+__all__ = [
+    "WORKING",
+    "BulkChange",
+    "ChangedDocument",
+    "Chunk",
+    "Document",
+    "DocumentType",
+    "EarlierVersion",
+    "LanguageCentre",
+    "Status",
+    "Tag",
+    "Term",
+    "UploadBatch",
+    "VectorSpace",
+    "original_path",
+]
