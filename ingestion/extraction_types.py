@@ -105,3 +105,11 @@ class Limits:
     """Unpacked to packed size of one part, looked at above 16 MiB; honest Office XML stays under 60."""
     archive_members: int = 20_000
     """Parts in a zip-based file."""
+    parts: int = 2_000
+    """Files within a file: attachments, mails of a mailbox, files of a ZIP archive."""
+    parts_bytes: int = 1024 * MEBIBYTE
+    """Size of these together, unpacked."""
+    nesting: int = 3
+    """How deep files may lie within files; also how deep mails may be forwarded within mails."""
+    pixels: int = 100_000_000
+    """Pixels of one picture that is given to text recognition: an A4 page at 1,000 dots an inch."""
