@@ -193,10 +193,10 @@ def _nearest_each_language(chunks: QuerySet[Chunk], vector: Sequence[float], *, 
     """The nearest chunks of each language, and so many nearest of all, from one pass over these chunks."""
     order = [CosineDistance("embedding", vector), "pk"]
     placed = chunks.filter(embedding__isnull=False).annotate(
-        place=Window(RowNumber(), order_by=order),
-        place_in_language=Window(RowNumber(), partition_by="language", order_by=order),
+        order_of_all=Window(RowNumber(), order_by=order),
+        order_in_language=Window(RowNumber(), partition_by="language", order_by=order),
     )
-    return placed.filter(Q(place__lte=of_all) | Q(place_in_language__lte=CANDIDATES_A_LANGUAGE)).order_by()
+    return placed.filter(Q(order_of_all__lte=of_all) | Q(order_in_language__lte=CANDIDATES_A_LANGUAGE)).order_by()
 
 
 def _lexical(chunks: QuerySet[Chunk], words: QueryWords) -> QuerySet[Chunk]:

@@ -11,7 +11,7 @@ from django.db import migrations, models
 import ingestion.models.documents
 
 # An attachment is read by whoever may read what it came with: the database keeps its access like its parent's, so that
-# no path of writing can forget it (docs/decisions/0012). The lock on the parent's row keeps a reclassification that
+# no path of writing can forget it (docs/decisions/0020). The lock on the parent's row keeps a reclassification that
 # runs beside this write from being missed.
 ATTACHMENTS = """
 CREATE OR REPLACE FUNCTION ingestion_document_readers() RETURNS trigger LANGUAGE plpgsql AS $$

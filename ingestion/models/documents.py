@@ -62,6 +62,15 @@ def original_path(_document: Document, _file_name: str) -> str:
     return f"originals/{name[:2]}/{name}"
 
 
+class Documents(models.Manager.from_queryset(CuratedQuerySet)):  # type: ignore[misc]
+    """Documents without what is long and seldom asked for: it is read where somebody looks at it."""
+
+    def get_queryset(self) -> CuratedQuerySet:
+        """All documents."""
+        documents: CuratedQuerySet = super().get_queryset().defer("outline", "sketch", "sketch_bands")
+        return documents
+
+
 class Document(Restricted):
     """One file of the institution and what is known about it."""
 
@@ -177,7 +186,7 @@ class Document(Restricted):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = CuratedQuerySet.as_manager()
+    objects = Documents()
 
     class Meta:
         ordering = ["-created_at"]

@@ -64,6 +64,7 @@ def may_see(rights: Rights, document: Document) -> bool:
     now = timezone.now()
     if not document.is_searchable or document.status == "archived":
         return False
+    document = _mail_of(document)
     if document.visible_from and document.visible_from > now:
         return False
     if document.visible_until and document.visible_until <= now:
@@ -78,8 +79,15 @@ def may_manage(rights: Rights, document: Document) -> bool:
     if not rights.curates:
         return False
     return document.owner_id == rights.person or (
-        document.department_id in rights.curated and _meets_access(rights, document)
+        _mail_of(document).department_id in rights.curated and _meets_access(rights, _mail_of(document))
     )
+
+
+def _mail_of(document: Document) -> Document:
+    """The document whose access holds for this one: itself, or that of which it is an attachment."""
+    while document.is_attachment and document.parent is not None:
+        document = document.parent
+    return document
 
 
 def _meets_access(rights: Rights, document: Document) -> bool:
@@ -118,6 +126,11 @@ def delete(hidden: frozenset[UUID]) -> None:
     borne_elsewhere = Tag.objects.filter(documents__in=Document.objects.exclude(pk__in=hidden)).values("pk")
     orphans = Tag.objects.filter(Q(documents__in=hidden) & ~Q(pk__in=borne_elsewhere)).values_list("pk", flat=True)
     gone = list(orphans)
+    # What is left of them, where a mail is hidden and its attachment is not (the mail failed), is what it was.
+    for orphan in Document.objects.filter(parent__in=hidden, is_attachment=True).exclude(pk__in=hidden):
+        orphan.shared_with.set(_mail_of(orphan).shared_with.all())
+        Document.objects.filter(pk=orphan.pk).update(is_attachment=False, parent=None)
+    Document.objects.filter(pk__in=hidden, is_attachment=True).update(is_attachment=False, parent=None)
     Document.objects.filter(pk__in=hidden).delete()
     Tag.objects.filter(pk__in=gone).delete()
     statistics.refresh()

@@ -75,7 +75,9 @@ def _restore(document: Document, value: int) -> None:
     pipeline.restore(document)
 
 
-def _delete(document: Document, value: int) -> None:
+def _delete(document: Document, value: int = 0) -> None:
+    for attachment in document.parts.filter(is_attachment=True):
+        _delete(attachment)
     document.delete()
 
 
@@ -173,6 +175,7 @@ def documents(people: int) -> st.SearchStrategy[DocumentFacts]:
         priority=st.sampled_from((3, 1, 5)),
         owner=st.none() | st.integers(0, people - 1),
         embedded=st.sampled_from((True, True, True, False)),
+        attached_to=st.sampled_from((None, None, None, 0, 1, 2, 5)),
     )
 
 

@@ -130,6 +130,12 @@ def _shares_outlive_their_end(_patch: pytest.MonkeyPatch) -> None:
         )
 
 
+def _attachments_stay_behind(_patch: pytest.MonkeyPatch) -> None:
+    """A mail is restricted, and what came with it stays as it was. Undone with the test's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER ingestion_document_to_attachments ON ingestion_document")
+
+
 def _rights_of_the_sign_in(patch: pytest.MonkeyPatch) -> None:
     """Rights are kept from the first request on, for the life of the process."""
     kept: dict[int, Viewer] = {}
@@ -224,6 +230,7 @@ MUTATIONS: dict[str, tuple[Loosen, tuple[str, ...]]] = {
         _access(lambda viewer: Q(clearance__lte=viewer.clearance) & _audience(viewer)),
         ("the document page", "search by JSON")),
     "the audience is ignored": (_access(lambda viewer: Q(clearance__lte=viewer.effective_clearance)), ()),
+    "an attachment stays behind": (_attachments_stay_behind, ("the document page", "search by JSON")),
     "a share outlives its end": (_shares_outlive_their_end, ("the document page", "search by JSON")),
     "the archive is searched": (_without("is_searchable"), ()),
     "an embargo is ignored": (_without("visible_from"), ()),

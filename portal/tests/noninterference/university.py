@@ -53,17 +53,21 @@ DOCUMENTS = (
     DocumentFacts(paper=5, department=0, window="open"),
     DocumentFacts(paper=4, department=2, clearance=3, state="failed", owner=LIBRARIAN),
     DocumentFacts(paper=3, department=2, clearance=4, state="archived", owner=FORMER),
+    DocumentFacts(paper=1, department=FINANCE),
+    DocumentFacts(paper=3, department=0, attached_to=len(_access) + 8),
     DocumentFacts(paper=6, department=0, embedded=False),
     DocumentFacts(paper=7, department=0),
 )
 
-SHARED, PUBLIC, FORMERS_OWN = len(_access), 0, len(_access) + 7
+SHARED, PUBLIC, FORMERS_OWN, MAIL = len(_access), 0, len(_access) + 7, len(_access) + 8
 
 UNIVERSITY = WorldFacts(DOCUMENTS, PEOPLE)
 
 CHANGES = (
     Change("stop sharing", SHARED, 0),
     Change("reclassify", PUBLIC, 3),
+    # Its attachment goes with it.
+    Change("reclassify", MAIL, 3),
     # From academic to student, in an open session.
     Change("change role", 5, 0),
     Change("set its window", len(DOCUMENTS) - 1, 0),

@@ -88,6 +88,8 @@ class DocumentFacts:
     priority: int = 3
     owner: int | None = None
     embedded: bool = True
+    attached_to: int | None = None
+    """The place of an earlier document that it came with: then that one's access holds for it, and its own does not."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,9 @@ def make(facts: WorldFacts) -> World:
         )
         made.shared_with.set([departments[place] for place in document.shared])
         made.tags.set([tags[place] for place in document.tags])
+        if document.attached_to is not None and document.attached_to < number:
+            mail = Document.objects.get(pk=world.documents[document.attached_to])
+            made.parent, made.part, made.is_attachment, made.owner = mail, f"attachment {number}", True, mail.owner
         made.file.save("original", ContentFile(content), save=True)
         world.documents.append(made.pk)
         world.contents.append(content)
