@@ -1,10 +1,17 @@
 """For every test: fresh counters of requests, passwords that cost little, and static files taken where they lie, so
 that no collectstatic has to run first."""
 
+import os
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that test at once must not meet in the cache and the queue."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not config.pluginmanager.hasplugin("deploy.local.lanes"):
+        raise pytest.UsageError("Tests in several processes need lanes: add -p deploy.local.lanes, or ./cloister test.")
 
 
 @pytest.fixture(autouse=True)

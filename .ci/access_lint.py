@@ -25,18 +25,25 @@ from pathlib import Path
 ROOMS = ("accounts", "ingestion", "portal", "search")
 
 BUILDERS = (
+    "ingestion/extraction",
     "ingestion/folder.py",
     "ingestion/management",
     "ingestion/models",
     "ingestion/filling.py",
+    "ingestion/metadata.py",
     "ingestion/pipeline.py",
+    "ingestion/drift.py",
+    "ingestion/queueing.py",
+    "ingestion/retention.py",
+    "ingestion/versions.py",
     "ingestion/runs.py",
     "ingestion/upkeep.py",
     "ingestion/parts.py",
-    "ingestion/likeness.py",
     "ingestion/progress.py",
+    "ingestion/reembedding.py",
     "ingestion/registration.py",
     "ingestion/statistics.py",
+    "ingestion/storage_s3.py",
     "ingestion/vectorspace.py",
 )
 """What builds the corpus and shows nobody anything: it works on documents whoever may see them."""
@@ -45,7 +52,7 @@ GUARDED = frozenset({"Document", "Chunk"})
 PREDICATES = frozenset({"visible_to", "manageable_by"})
 MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
 
-RELATED = frozenset({"documents", "chunks", "shared_documents", "document_set", "chunk_set"})
+RELATED = frozenset({"documents", "chunks", "shared_documents", "parts", "document_set", "chunk_set"})
 """Names under which other models reach documents and chunks. A list or a field of another kind is called otherwise."""
 
 FIELDS = frozenset({"document", "chunk"})

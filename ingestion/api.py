@@ -23,16 +23,19 @@ from rest_framework.utils import html
 from rest_framework.views import APIView
 
 from accounts.arrival import viewer_of
-from accounts.clearance import Audience, Viewer
+from accounts.clearance import EVERYONE, Audience, Viewer
 from accounts.models import Campus, Department, User
 from accounts.parsing import BoundedJSONParser, BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate, Refused
 from ingestion import pipeline
 from ingestion.audience import access_of, note_changes
 from ingestion.language import language_code
+from ingestion.metadata import with_attachments
 from ingestion.models import Chunk, Document, DocumentType, Status
 from ingestion.originals import original_response
+from ingestion.storage import StorageAway
 from ingestion.tags import MAX_NAME, MAX_TAGS, InvalidTag, clean_names, tags_named
+from ingestion.trail import note_edits, note_uploads, state_of
 
 EDITABLE = (
     "title", "department", "campus", "doc_type", "clearance", "audience", "shared_with", "language", "priority",
@@ -79,7 +82,12 @@ class TagsField(serializers.Field[Any, Any, Any, Any]):
 
 
 def refuse_beyond_rights(viewer: Viewer, document: Document, changes: Iterable[str]) -> None:
-    """Raises Refused where these change who reads the document and it is classified beyond the viewer's own rights."""
+    """Raises Refused where these change who reads the document and it is classified beyond the viewer's own rights.
+
+    Raises Conflict where it is an attachment: who reads it is decided by what it came with.
+    """
+    if document.is_attachment and WHO_READS.intersection(changes):
+        raise Conflict("This document came with a mail and is read by whoever may read that: change it there.")
     if WHO_READS.intersection(changes) and not viewer.may_reclassify(document.clearance, document.department_id):
         raise Refused(
             "This document was restricted beyond your own rights; who reads it is not yours to change.",
@@ -148,10 +156,18 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
     def to_representation(self, instance: Document) -> dict[str, Any]:
         """What is wrong with a file is the business of those who manage it."""
         shown = super().to_representation(instance)
+        if instance.is_attachment:
+            shown["shared_with"] = self._shared_with_mail(instance)
         owns = self.viewer.curates and instance.owner_id == self.viewer.user_id
         if not owns and not self.viewer.may_file_under(instance.department_id):
             shown["error"] = ""
         return shown
+
+    @staticmethod
+    def _shared_with_mail(attachment: Document) -> list[str]:
+        """The departments that the attachment's mail is shared with, which it has no list of its own of."""
+        others = set(attachment.readers) - {EVERYONE, attachment.department_id}
+        return list(Department.objects.filter(pk__in=others).values_list("name", flat=True)) if others else []
 
 
 class UploadSerializer(DocumentSerializer):
@@ -223,12 +239,15 @@ class DocumentsView(generics.ListCreateAPIView[Document]):
                 uploader=cast(User, request.user),
                 metadata=pipeline.DocumentMetadata(**given),
             )
+        except StorageAway:
+            raise StorageUnavailable from None
         except pipeline.UploadRejected as error:
             if error.existing:
                 raise Conflict(str(error), existing=str(error.existing.pk)) from None
             if error.reason == "too_large":
                 raise TooLarge(str(error)) from None
             raise serializers.ValidationError({"file": [str(error)]}) from None
+        note_uploads(document, actor=request.user, request=request._request)
         body = DocumentSerializer(document, context=self.get_serializer_context()).data
         return Response(
             body, status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/documents/{document.pk}/"}
@@ -244,6 +263,14 @@ class Conflict(exceptions.APIException):
     def __init__(self, detail: str, **members: str) -> None:
         super().__init__(detail)
         self.members = members
+
+
+class StorageUnavailable(exceptions.APIException):
+    """503: nothing can be stored, or read from where it is stored, at the moment."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The storage of the original files does not answer. Try again in a few minutes."
+    default_code = "storage_unavailable"
 
 
 class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
@@ -276,6 +303,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
         with transaction.atomic():
             held = self.held(document)
             refuse_beyond_rights(viewer_of(self.request), held, serializer.validated_data)
+            states = state_of(held)
             for name, value in given.items():
                 setattr(document, name, value)
             document.save(update_fields=[*given, "updated_at"])
@@ -283,6 +311,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
                 document.shared_with.set(shared_with)
             if tags is not None:
                 document.tags.set(tags_named(tags, viewer_of(self.request)))
+            note_edits("document_changed", states, actor=self.request.user, request=self.request._request)
             note_changes((document, access_of(held)), actor=self.request.user, request=self.request._request)
             # A worker may have finished since the document was read.
             document.refresh_from_db()
@@ -293,8 +322,11 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
         """Archive: it leaves every search at once, and can be restored."""
         with transaction.atomic():
             held = self.held(instance)
+            before = [(document, access_of(document)) for document in with_attachments(held)]
+            states = state_of(*(document for document, _ in before))
             pipeline.archive(held)
-            note_changes((held, access_of(held)), actor=self.request.user, request=self.request._request)
+            note_edits("document_archived", states, actor=self.request.user, request=self.request._request)
+            note_changes(*before, actor=self.request.user, request=self.request._request)
 
 
 class RetryView(APIView):
@@ -310,7 +342,9 @@ class RetryView(APIView):
             raise Conflict("This document is archived. Restore it first.")
         if not document.error_reason:
             raise Conflict("There is nothing to retry: nothing is wrong with this document.")
-        pipeline.retry(document)
+        with transaction.atomic():
+            pipeline.retry(document)
+            note_edits("document_retried", state_of(document), actor=request.user, request=request._request)
         document.refresh_from_db()
         body = DocumentSerializer(document, context={"request": request}).data
         return Response(body, status=status.HTTP_202_ACCEPTED)
@@ -349,4 +383,7 @@ class FileView(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: UUID) -> FileResponse:
         """The original file, as an attachment."""
-        return original_response(get_object_or_404(readable(request), pk=pk))
+        try:
+            return original_response(get_object_or_404(readable(request), pk=pk))
+        except StorageAway:
+            raise StorageUnavailable from None

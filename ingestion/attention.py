@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from accounts.clearance import Viewer
@@ -18,9 +18,22 @@ SHOWN = 8
 """Documents named under each heading; the rest is behind a link."""
 
 
-def review_due(today: date | None = None) -> Q:
-    """Documents in use whose last review is older than 24 months. Those that were never reviewed are not meant."""
-    return Q(status=Status.READY, last_reviewed__lt=(today or timezone.localdate()) - REVIEW_AFTER)
+def review_due(today: date | None = None, *, ahead: timedelta = timedelta()) -> Q:
+    """Documents in use whose next review is due on this day (today), or will be so long `ahead`.
+
+    That is the day that was set for it; where none was, 24 months after the last review. Documents that have neither
+    are not meant, nor attachments, which are reviewed with what they came with.
+    """
+    day = (today or timezone.localdate()) + ahead
+    by_age = Q(review_by__isnull=True, last_reviewed__lt=day - REVIEW_AFTER)
+    return Q(status=Status.READY, is_attachment=False) & (Q(review_by__lte=day) | by_age)
+
+
+def review_day(document: Document) -> date | None:
+    """The day on which this document's next review is due; None where nothing tells."""
+    if document.review_by or document.last_reviewed is None:
+        return document.review_by
+    return document.last_reviewed + REVIEW_AFTER + timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -71,5 +84,5 @@ def attention_for(viewer: Viewer) -> Attention:
         review_due_count=due.count(),
         failed=list(shown.filter(status=Status.FAILED).order_by("-updated_at")[:SHOWN]),
         working=list(shown.filter(status__in=WORKING).order_by("-updated_at")[:SHOWN]),
-        review_due=list(shown.filter(review_due()).order_by("last_reviewed")[:SHOWN]),
+        review_due=list(shown.filter(review_due()).order_by(F("last_reviewed").asc(nulls_first=True), "pk")[:SHOWN]),
     )

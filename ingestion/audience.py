@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.formats import date_format
 
 from accounts.audit import note_several
 from accounts.clearance import EVERYONE, Audience, Clearance
+from accounts.crowd import Crowd, effects_among
 from accounts.models import Department
 from accounts.readership import Access, Effect, Headcount, effect_between, effects_of, headcount
+from ingestion.metadata import moment_in_words, stored
 from ingestion.models import WORKING, Document, Status
 
 if TYPE_CHECKING:
@@ -36,11 +37,19 @@ READERS = {
 
 def readers_in_words(document: Document) -> str:
     """Who reads the document, in words, apart from its dates and state."""
+    document = _deciding(document)
     everybody, of_department = READERS[Clearance(document.clearance)]
     if document.audience == Audience.INSTITUTION:
         return everybody
     departments = [document.department, *document.shared_with.all()]
     return f"{of_department} of {' or '.join(department.name for department in departments)}"
+
+
+def _deciding(document: Document) -> Document:
+    """The document whose own classification decides: of an attachment, what it came with, where that is shared too."""
+    while document.is_attachment and document.parent is not None:
+        document = document.parent
+    return document
 
 
 def access_of(document: Document) -> Access:
@@ -80,27 +89,24 @@ def sight_of(document: Document) -> Sight:
 
 def _reasons(document: Document, now: datetime) -> list[str]:
     """Why those and no others, a clause each."""
-    reasons = [f"Clearance {document.clearance}: {READERS[Clearance(document.clearance)][0]}"]
+    reasons = ["An attachment: read by whoever reads what it came with"] if document.is_attachment else []
+    reasons += [f"Clearance {document.clearance}: {READERS[Clearance(document.clearance)][0]}"]
     if document.audience == Audience.INSTITUTION:
         reasons.append("Audience: the whole institution")
     else:
-        shared = ", ".join(department.name for department in document.shared_with.all())
+        shared = ", ".join(department.name for department in _deciding(document).shared_with.all())
         reasons.append(f"Audience: {document.department}" + (f", shared with {shared}" if shared else ""))
     if document.visible_from and document.visible_from > now:
-        reasons.append(f"Hidden until {_moment(document.visible_from)}")
+        reasons.append(f"Hidden until {moment_in_words(document.visible_from)}")
     if document.visible_until:
-        gone = document.visible_until <= now
-        reasons.append(f"Hidden {'since' if gone else 'from'} {_moment(document.visible_until)}{'' if gone else ' on'}")
+        gone, moment = document.visible_until <= now, moment_in_words(document.visible_until)
+        reasons.append(f"Hidden since {moment}" if gone else f"Hidden from {moment} on")
     if document.status == Status.ARCHIVED:
         reasons.append("Archived: hidden from all until it is restored")
     elif not document.is_searchable:
         state = "is still being read" if document.status in WORKING else "could not be read"
         reasons.append(f"Hidden from all: it {state}")
     return reasons
-
-
-def _moment(moment: datetime) -> str:
-    return date_format(timezone.localtime(moment), "j F Y, H:i")
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def differences_between(before: Access, after: Access) -> tuple[Difference, ...]
 
 
 def _or(moment: datetime | None, otherwise: str) -> str:
-    return _moment(moment) if moment else otherwise
+    return moment_in_words(moment) if moment else otherwise
 
 
 def _names(readers: frozenset[int]) -> list[str]:
@@ -208,8 +214,7 @@ def note_changes(
     ids = [document.pk for document, _ in changes]
     now: dict[UUID, Access] = {}
     if not deleted:
-        stored = Document.objects.filter(pk__in=ids)  # access: shows nothing; who changed them managed them
-        now = {document.pk: access_of(document) for document in stored}
+        now = {document.pk: access_of(document) for document in stored(ids)}
     changed = [(document, before, now.get(document.pk)) for document, before in changes]
     changed = [(document, before, after) for document, before, after in changed if before != after]
     names = dict(
@@ -217,7 +222,9 @@ def note_changes(
             pk__in={one for _, before, after in changed for one in before.readers | (after or before).readers}
         ).values_list("pk", "name")
     )
-    counted = cache(_effects_as_json)
+    if not changed:
+        return
+    counted = cache(partial(_effects_as_json, Crowd()))
     note_several(
         "audience_changed",
         [
@@ -237,7 +244,7 @@ def note_changes(
     )
 
 
-def _effects_as_json(before: Access, after: Access | None) -> list[dict[str, Any]]:
+def _effects_as_json(crowd: Crowd, before: Access, after: Access | None) -> list[dict[str, Any]]:
     """What a change does to whom, as the trail keeps it; None where nothing is left."""
     hidden = Access(before.clearance, before.readers, is_searchable=False)
     return [
@@ -250,7 +257,7 @@ def _effects_as_json(before: Access, after: Access | None) -> list[dict[str, Any
             "everybody_before": effect.anonymous_before,
             "everybody_after": effect.anonymous_after,
         }
-        for effect in effects_of(before, after or hidden)
+        for effect in effects_among(crowd, before, after or hidden)
     ]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
+from ingestion.chunking_graphemes import may_cut
 from ingestion.extraction_types import Page
+from ingestion.tokens import TokenCounter
 
-TokenCounter = Callable[[str], int]
 Kind = Literal["heading", "paragraph", "list", "table", "code"]
 
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
@@ -21,13 +22,21 @@ _TABLE_RULE = re.compile(r"\|[\s:|-]+\|?\s*")
 # A line that long is a paragraph that somebody began with a '#'.
 _LONGEST_HEADING = 200
 _BLOCK_GAP = "\n\n"
+# Marks without width that say which way text runs may stand at either side of the space between sentences.
+_DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_FULL_WIDTH_ENDS = "。！？；｡"
+_FULL_WIDTH_CLOSERS = "」』”’）"
 # Between sentences: after an end mark and white space, or directly after the full-width marks of scripts without
-# spaces. Two characters before the mark keep 'z. B.' and initials together.
+# spaces and the quotation marks that close behind them. Two characters before the mark keep 'z. B.' and initials
+# together. Thai, Lao and often Khmer have no end marks: there text is cut at spaces, which end phrases.
 _SENTENCE_GAP = re.compile(
-    r"(?<=[^\s.][^\s.][.!?…؟۔।॥።])[\"'»”’)\]]*(\s+)(?=[^\s\W_a-zà-öø-ÿ]|[\"'«„“‘(\[¿¡-])|(?<=[。！？；｡])(?![。！？；｡」』”’）\s])|(\n+)"
+    rf"(?<=[^\s.][^\s.][.!?…؟۔।॥።։။។៕།])[\"'»”’)\]{_DIRECTIONS}]*(\s+)"
+    rf"(?=[{_DIRECTIONS}]*(?:[^\s\W_a-zà-öø-ÿ]|[\"'«„“‘(\[¿¡-]))"
+    rf"|(?:(?<=[{_FULL_WIDTH_ENDS}])|(?<=[{_FULL_WIDTH_ENDS}][{_FULL_WIDTH_CLOSERS}]))"
+    rf"(?![{_FULL_WIDTH_ENDS}{_FULL_WIDTH_CLOSERS}\s])"
+    r"|(\n+)"
 )
 _SOFT_BREAK = re.compile(r"[\s\u200b]|(?<=[,;:、，：；·])")
-_JOINERS = frozenset("\u200c\u200d")
 # No language's token is longer; a window of that many characters a token is surely enough.
 _CHARACTERS_PER_TOKEN = 12
 
@@ -36,13 +45,14 @@ _CHARACTERS_PER_TOKEN = 12
 class Piece:
     """A block of the document, or a part of one.
 
-    `gap` is the white space that stands between it and the piece before, when both are in one chunk. `section` is the
-    path of headings above it, the outermost first. `context` is the head of the table that it goes on.
+    It begins at `start` in the text of its page. `gap` is the white space between it and the piece before. `section` is
+    the path of headings above it, the outermost first. `context` is the head of the table that it goes on.
     """
 
     text: str
     kind: Kind
-    page_number: int
+    page: Page
+    start: int
     section: tuple[str, ...] = ()
     gap: str = _BLOCK_GAP
     context: str = ""
@@ -52,25 +62,28 @@ def pieces_of(pages: Sequence[Page]) -> Iterator[Piece]:
     """The blocks of all pages in order. A section goes on over pages until the next heading of its level."""
     outline: list[tuple[int, str]] = []
     for page in pages:
-        for kind, lines in _blocks(page.text.split("\n")):
+        end = 0
+        for kind, start, lines in _blocks(page.text.split("\n")):
             text = "\n".join(lines).rstrip()
             if kind == "heading":
                 marks, title = text.strip().split(maxsplit=1)
                 outline = [(level, above) for level, above in outline if level < len(marks)]
                 outline.append((len(marks), " ".join(title.split())))
-            yield Piece(text, kind, page.number, tuple(title for _, title in outline))
+            gap = page.text[end:start] if end else _BLOCK_GAP
+            yield Piece(text, kind, page, start, tuple(title for _, title in outline), gap)
+            end = start + len(text)
 
 
 def split_piece(piece: Piece, limit: int, count: TokenCounter) -> Iterator[Piece]:
     """The piece's smallest natural parts: lines of a list, table or code, else sentences; each at most `limit`."""
-    parts = _parts(piece.text, piece.kind)
     context = _table_head(piece)
-    gap = piece.gap
-    for text, gap_after in parts:
-        for part, part_gap_after in _at_most(text, limit, count):
-            yield replace(piece, text=part, gap=gap, context=context)
-            gap = part_gap_after
-        gap = gap_after
+    before, end = piece.gap, 0
+    for start, text in _parts(piece.text, piece.kind):
+        for within, part in _at_most(text, limit, count):
+            begin = start + within
+            gap = before + piece.text[end:begin]
+            yield replace(piece, text=part, start=piece.start + begin, gap=gap, context=context)
+            before, end = "", begin + len(part)
 
 
 def trailing_text(pieces: Sequence[Piece], limit: int, count: TokenCounter) -> str:
@@ -84,11 +97,7 @@ def trailing_text(pieces: Sequence[Piece], limit: int, count: TokenCounter) -> s
         text = piece.text + gap + text
         gap = piece.gap
     window = text[-limit * _CHARACTERS_PER_TOKEN :]
-    starts: list[int] = []
-    at = 0
-    for part, gap in _parts(window, kind):
-        starts.append(at)
-        at += len(part) + len(gap)
+    starts = [start for start, _ in _parts(window, kind)]
     # The window's own beginning is that of a sentence only when it is the text's.
     whole = starts if len(window) == len(text) else starts[1:]
     for places in (whole, _word_starts(window), range(len(window))):
@@ -96,26 +105,32 @@ def trailing_text(pieces: Sequence[Piece], limit: int, count: TokenCounter) -> s
         first = bisect_left(places, True, key=lambda start: count(window[start:]) <= limit)
         while first < len(places):
             found = window[places[first] :].strip()
-            if found and _may_cut(window, places[first]):
+            if found and may_cut(text, len(text) - len(window) + places[first]):
                 return found
             first += 1
     return ""
+
+
+def beginning(text: str, limit: int, count: TokenCounter) -> str:
+    """As much of the beginning of `text` as has at most `limit` tokens, in whole words where possible."""
+    return next((part for _, part in _at_most(text, limit, count)), "")
 
 
 def _word_starts(text: str) -> list[int]:
     return [match.end() for match in _SOFT_BREAK.finditer(text)]
 
 
-def _blocks(lines: list[str]) -> Iterator[tuple[Kind, list[str]]]:
-    """Runs of lines that belong together."""
+def _blocks(lines: list[str]) -> Iterator[tuple[Kind, int, list[str]]]:
+    """Runs of lines that belong together, each with the place of its first character in the text."""
     position = 0
+    start = 0
     while position < len(lines):
-        if not lines[position].strip():
-            position += 1
-            continue
-        kind = _kind(lines[position])
-        end = _block_end(lines, position, kind)
-        yield kind, lines[position:end]
+        end = position + 1
+        if lines[position].strip():
+            kind = _kind(lines[position])
+            end = _block_end(lines, position, kind)
+            yield kind, start, lines[position:end]
+        start += sum(map(len, lines[position:end])) + end - position
         position = end
 
 
@@ -156,41 +171,39 @@ def _goes_on(lines: list[str], blank: int) -> bool:
     return bool(after.strip()) and (_kind(after) == "list" or after.startswith("  ")) and not _FENCE.match(after)
 
 
-def _parts(text: str, kind: Kind) -> list[tuple[str, str]]:
-    """(part, white space after it), in order: the points of a list, the rows of a table or lines of code, sentences."""
-    if kind == "paragraph" or kind == "heading":
-        return list(_sentences(text))
-    parts: list[str] = []
+def _parts(text: str, kind: Kind) -> Iterator[tuple[int, str]]:
+    """(place, part) in order: the points of a list, the rows of a table or lines of code, else sentences."""
+    if kind in ("paragraph", "heading"):
+        yield from _sentences(text)
+        return
+    start = end = 0
     for line in text.split("\n"):
-        if kind == "list" and parts and not _LIST_LINE.match(line):
-            parts[-1] += "\n" + line
-        else:
-            parts.append(line)
-    return [(part, "\n") for part in parts]
+        if end and (kind != "list" or _LIST_LINE.match(line)):
+            yield start, text[start : end - 1]
+            start = end
+        end += len(line) + 1
+    yield start, text[start:]
 
 
-def _sentences(text: str) -> Iterator[tuple[str, str]]:
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
     start = 0
     for match in _SENTENCE_GAP.finditer(text):
-        gap = match[1] or match[2] or ""
-        end = match.end() - len(gap)
-        if end > start:
-            yield text[start:end], gap
+        end = match.end() - len(match[1] or match[2] or "")
+        if end > start and may_cut(text, match.end()):
+            yield start, text[start:end]
             start = match.end()
     if start < len(text):
-        yield text[start:], ""
+        yield start, text[start:]
 
 
-def _at_most(text: str, limit: int, count: TokenCounter) -> Iterator[tuple[str, str]]:
-    """(part, white space after it) of at most `limit` tokens each, cut between words, else between characters."""
+def _at_most(text: str, limit: int, count: TokenCounter) -> Iterator[tuple[int, str]]:
+    """(place, part) of at most `limit` tokens each, cut between words, else between characters."""
     start = 0
     while start < len(text):
         end = _cut(text, start, limit, count)
-        part = text[start:end]
-        stripped = part.rstrip()
-        after = part[len(stripped) :]
-        if stripped:
-            yield stripped, after
+        part = text[start:end].rstrip()
+        if part:
+            yield start, part
         start = end
 
 
@@ -210,21 +223,10 @@ def _soft_cut(text: str, start: int, end: int) -> int:
     """The last break in the second half of text[start:end], else the last place between two written characters."""
     middle = start + (end - start) // 2
     breaks = [match.end() for match in _SOFT_BREAK.finditer(text, middle, end) if match.end() > start]
-    if breaks:
-        return breaks[-1]
-    for place in range(end, start, -1):
-        if _may_cut(text, place):
+    for place in chain(reversed(breaks), range(end, start, -1)):
+        if may_cut(text, place):
             return place
     return end
-
-
-def _may_cut(text: str, place: int) -> bool:
-    """Whether a cut before text[place] leaves letters and their marks, and joined characters, together."""
-    if place >= len(text):
-        return True
-    following = text[place]
-    is_mark = unicodedata.category(following) in ("Mn", "Mc", "Me") or following in _JOINERS
-    return not is_mark and text[place - 1 : place] not in _JOINERS
 
 
 def _table_head(piece: Piece) -> str:

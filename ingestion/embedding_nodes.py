@@ -1,8 +1,13 @@
-"""The embedding nodes of one process: who is busy, who failed, and whose circuit is open."""
+"""The embedding nodes of one process: who is busy, who failed, and whose circuit is open.
+
+A node may serve several models. Its places are shared by all of them; its circuit is each model's own, so that a node
+which fails with one model goes on serving the other.
+"""
 
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +23,9 @@ FAILURES_TO_OPEN = 2
 REST_SECONDS = 5.0
 LONGEST_REST_SECONDS = 60.0
 """The rest doubles with each further failure, because trying a node that hangs costs somebody a search's time-out."""
+
+UNFIT_SECONDS = 60.0
+"""How long a node without the model is passed over while another has it: asking it costs a round trip."""
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +46,13 @@ class NodeLacksModel(NodeFault):
     """The node is well and does not have the model."""
 
 
+class NodeHasOtherWeights(NodeFault):
+    """The node is well, and what it serves under the model's name is another model by now."""
+
+
 @dataclass(frozen=True)
 class NodeStatus:
-    """How one node does, as this process sees it. `resting` means that its circuit is open."""
+    """How one node does with one model, as this process sees it. `resting` means that its circuit is open."""
 
     url: str
     in_flight: int
@@ -48,12 +60,21 @@ class NodeStatus:
     resting: bool
 
 
+class Places:
+    """How many requests are in flight at each node, whatever the model; shared by all clients of a process."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.in_flight: Counter[str] = Counter()
+
+
 class Node:
-    """One node's state, guarded by the lock of its Nodes."""
+    """One node's state with one model, guarded by the lock of its Nodes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.in_flight = 0
+        self.digest_seen_at = self.unfit_until = float("-inf")
         self.failures = 0
         self.rests_until = 0.0
         self.last_used = 0.0
@@ -68,9 +89,9 @@ class Node:
 
 
 class Nodes:
-    """The nodes of one process: its connections, which node is busy, and whose circuit is open."""
+    """The nodes of one process and one model: its connections, which node is busy, and whose circuit is open."""
 
-    def __init__(self, urls: Sequence[str], connect_seconds: float) -> None:
+    def __init__(self, urls: Sequence[str], connect_seconds: float, places: Places | None = None) -> None:
         self.http = httpx.Client(
             timeout=httpx.Timeout(None, connect=connect_seconds),
             limits=httpx.Limits(max_keepalive_connections=REQUESTS_PER_NODE * len(urls), keepalive_expiry=60),
@@ -79,7 +100,8 @@ class Nodes:
         )
         self.connect_seconds = connect_seconds
         self.all = [Node(url) for url in urls]
-        self._changed = threading.Condition()
+        self._places = places or Places()
+        self._changed = self._places.changed
 
     @contextmanager
     def least_busy(self, *, besides: set[str], deadline: float) -> Iterator[Node]:
@@ -92,11 +114,16 @@ class Nodes:
                 if not self._changed.wait(max(deadline - time.monotonic(), 0)):
                     raise EmbeddingUnavailable("no embedding node is free: all of them are busy")
             node.in_flight += 1
+            self._places.in_flight[node.url] += 1
             node.last_used = time.monotonic()
         try:
             yield node
             self._note_success(node)
-        except (NodeBusy, NodeLacksModel):
+        except NodeBusy:
+            raise
+        except (NodeLacksModel, NodeHasOtherWeights):
+            with self._changed:
+                node.unfit_until = time.monotonic() + UNFIT_SECONDS
             raise
         except NodeFault as fault:
             self._note_failure(node, fault)
@@ -104,24 +131,28 @@ class Nodes:
         finally:
             with self._changed:
                 node.in_flight -= 1
+                self._places.in_flight[node.url] -= 1
                 self._changed.notify_all()
 
     def reachable(self, *, besides: set[str]) -> list[Node]:
-        """The nodes that may be asked, now or when they have a place."""
-        return [node for node in self.all if node.url not in besides and not node.is_resting()]
+        """The nodes that may be asked, now or when they have a place; those without the model only if all lack it."""
+        awake = [node for node in self.all if node.url not in besides and not node.is_resting()]
+        now = time.monotonic()
+        return [node for node in awake if node.unfit_until < now] or awake
 
     def _choose(self, besides: set[str]) -> Node | None:
         reachable = self.reachable(besides=besides)
         if not reachable:
             raise EmbeddingUnavailable("no embedding node answers: all of them failed a moment ago")
-        free = [node for node in reachable if node.in_flight < REQUESTS_PER_NODE]
-        return min(free, key=lambda node: (node.in_flight, node.last_used), default=None)
+        busy = self._places.in_flight
+        free = [node for node in reachable if busy[node.url] < REQUESTS_PER_NODE]
+        return min(free, key=lambda node: (busy[node.url], node.last_used), default=None)
 
     def _note_success(self, node: Node) -> None:
         with self._changed:
             if node.failures >= FAILURES_TO_OPEN:
                 log.warning("embedding node %s answers again", node.url)
-            node.failures = 0
+            node.failures, node.unfit_until = 0, float("-inf")
 
     def _note_failure(self, node: Node, fault: NodeFault) -> None:
         with self._changed:

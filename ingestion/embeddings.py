@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -25,9 +25,11 @@ from ingestion.embedding_nodes import (
     Node,
     NodeBusy,
     NodeFault,
+    NodeHasOtherWeights,
     NodeLacksModel,
     Nodes,
     NodeStatus,
+    Places,
 )
 
 BATCH_SIZE = 16
@@ -46,6 +48,9 @@ KEEP_ALIVE = "24h"
 """How long Ollama keeps the model loaded after a request. Its own 5 minutes would make the first query of a quiet hour
 wait for the model to load, and so fail."""
 
+DIGEST_SECONDS = 60.0
+"""How long a node is believed to serve the weights that it was seen to serve."""
+
 KNOWN_GOOD_TEXT = "library opening hours"
 """What any healthy node embeds: it tells a broken node from a text that cannot be embedded."""
 
@@ -57,12 +62,19 @@ __all__ = [
     "DimensionMismatch",
     "EmbeddingClient",
     "EmbeddingUnavailable",
+    "ModelChanged",
     "ModelDescription",
     "ModelMissing",
     "NodeStatus",
     "TextRejected",
-    "client_from_settings",
+    "client_for",
+    "describe",
+    "full_name",
 ]
+
+
+class ModelChanged(EmbeddingUnavailable):
+    """What the nodes serve under the model's name is another model by now. The message names the way out."""
 
 
 class ModelMissing(EmbeddingUnavailable):
@@ -70,7 +82,7 @@ class ModelMissing(EmbeddingUnavailable):
 
 
 class DimensionMismatch(EmbeddingUnavailable):
-    """The model's vectors are not of the configured length."""
+    """The model's vectors are not of the length that the corpus has room for."""
 
 
 class TextRejected(EmbeddingUnavailable):
@@ -93,6 +105,7 @@ class _BatchRefused(Exception):
 class EmbeddingClient:
     """Embeds queries and passages on the nodes at `urls`. One may be shared by threads, and kept over a fork.
 
+    With a `digest`, a node that serves other weights under the model's name is not asked (docs/decisions/0015).
     `timeout` is for a query, failovers included; `passages_timeout` for a batch of passages at one node; in seconds.
     """
 
@@ -102,6 +115,7 @@ class EmbeddingClient:
         model: str,
         dimensions: int,
         *,
+        digest: str = "",
         timeout: float = 2.0,
         passages_timeout: float = 60.0,
         connect_timeout: float = 1.0,
@@ -111,6 +125,7 @@ class EmbeddingClient:
         self.urls = tuple(dict.fromkeys(url.strip().rstrip("/") for url in urls))
         self.model = model
         self.dimensions = dimensions
+        self.digest = digest
         self._timeout = timeout
         self._passages_timeout = passages_timeout
         self._connect_timeout = connect_timeout
@@ -158,16 +173,13 @@ class EmbeddingClient:
     def describe(self) -> ModelDescription:
         """The model as the first node that answers has it; `dimensions` are those of a vector made now.
 
-        Raises ModelMissing, or EmbeddingUnavailable.
+        Raises ModelMissing, ModelChanged, or EmbeddingUnavailable.
         """
 
         def ask(node: Node, seconds: float) -> ModelDescription:
-            tags = self._exchange(node, "GET", "/api/tags", None, min(seconds, self._timeout))
-            for model in tags.get("models", []):
-                if _full_name(str(model.get("name"))) == _full_name(self.model):
-                    vectors = self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], seconds)
-                    return ModelDescription(self.model, str(model.get("digest", "")), len(vectors[0]))
-            raise NodeLacksModel(self._missing_model(node))
+            digest = self._digest_at(node, seconds)
+            vectors = self._post_embed(node, [self._query_prefix + KNOWN_GOOD_TEXT], seconds)
+            return ModelDescription(self.model, digest, len(vectors[0]))
 
         try:
             return self._with_failover(ask, self._passages_timeout, patient=False)
@@ -183,7 +195,8 @@ class EmbeddingClient:
         process = os.getpid()
         nodes = self._nodes_by_process.get(process)
         if nodes is None:
-            nodes = self._nodes_by_process.setdefault(process, Nodes(self.urls, self._connect_timeout))
+            made = Nodes(self.urls, self._connect_timeout, _places(process))
+            nodes = self._nodes_by_process.setdefault(process, made)
         return nodes
 
     def _embed_batch(self, texts: list[str]) -> list[list[float] | None]:
@@ -201,6 +214,8 @@ class EmbeddingClient:
         """The texts' vectors, from whichever node gives them. Raises _BatchRefused or EmbeddingUnavailable."""
 
         def ask(node: Node, seconds: float) -> list[list[float]]:
+            if self.digest and time.monotonic() - node.digest_seen_at > DIGEST_SECONDS:
+                self._digest_at(node, seconds)
             try:
                 return [self._checked(vector) for vector in self._post_embed(node, texts, seconds)]
             except _BatchRefused as refusal:
@@ -209,6 +224,22 @@ class EmbeddingClient:
                 raise
 
         return self._with_failover(ask, seconds, patient=patient)
+
+    def _digest_at(self, node: Node, seconds: float) -> str:
+        """The digest of the model at this node. Raises NodeLacksModel, or NodeHasOtherWeights."""
+        tags = self._exchange(node, "GET", "/api/tags", None, min(seconds, self._timeout))
+        models = {full_name(str(one.get("name"))): str(one.get("digest", "")) for one in tags.get("models", [])}
+        digest = models.get(full_name(self.model))
+        if digest is None:
+            raise NodeLacksModel(self._missing_model(node))
+        if self.digest and digest != self.digest:
+            raise NodeHasOtherWeights(
+                f"the node {node.url} serves another version of the model {self.model} ({digest[:12]}) than the corpus "
+                f"was embedded with ({self.digest[:12]}): put that one back, or embed the corpus anew with "
+                f"`./cloister manage reembed --model {self.model}`"
+            )
+        node.digest_seen_at = time.monotonic()
+        return digest
 
     def _require_health(self, node: Node, seconds: float, refusal: _BatchRefused) -> None:
         """Raise NodeFault when the node that refused a text cannot embed plain words either."""
@@ -289,8 +320,8 @@ class EmbeddingClient:
             raise _BatchRefused("the answer holds what is not a vector") from None
         if length != self.dimensions:
             raise DimensionMismatch(
-                f"the model {self.model} makes vectors of {length} dimensions, and EMBEDDING_DIMENSIONS is"
-                f" {self.dimensions}: set it to {length}, or EMBEDDING_MODEL to another model"
+                f"the model {self.model} makes vectors of {length} dimensions, and the corpus has those of"
+                f" {self.dimensions}: EMBEDDING_DIMENSIONS must be {length} before anything is embedded with it"
             )
         if not abs(norm - 1) <= NORM_TOLERANCE:  # so written, not-a-number fails as well
             raise _BatchRefused(f"the answer holds a vector of length {norm:.3g} instead of 1")
@@ -300,12 +331,27 @@ class EmbeddingClient:
         return f"the node {node.url} does not have the model {self.model}: run `ollama pull {self.model}` there"
 
 
-@cache
-def client_from_settings() -> EmbeddingClient:
-    """The client for the nodes and the model of the Django settings, one a process."""
+def client_for(model: str, dimensions: int, digest: str = "") -> EmbeddingClient:
+    """The client for this model at the nodes of the settings; kept, so that it knows how the nodes do."""
     from django.conf import settings
 
-    return EmbeddingClient(settings.OLLAMA_URLS, settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    return _kept_client(tuple(settings.OLLAMA_URLS), model, dimensions, digest)
+
+
+def describe(model: str) -> ModelDescription:
+    """The model as the nodes of the settings have it. Raises ModelMissing, or EmbeddingUnavailable."""
+    return client_for(model, 0).describe()
+
+
+@lru_cache(maxsize=16)
+def _kept_client(urls: tuple[str, ...], model: str, dimensions: int, digest: str) -> EmbeddingClient:
+    return EmbeddingClient(urls, model, dimensions, digest=digest)
+
+
+@lru_cache(maxsize=2)
+def _places(process: int) -> Places:
+    """The places at the nodes, for all clients of this process; a process that was forked gets its own."""
+    return Places()
 
 
 def _clean(text: str) -> str:
@@ -313,7 +359,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", " ").strip()
 
 
-def _full_name(model: str) -> str:
+def full_name(model: str) -> str:
     """The model's name with its tag, as Ollama compares names."""
     name = model.lower()
     return name if ":" in name else f"{name}:latest"
@@ -324,4 +370,6 @@ def _explained(faults: list[NodeFault]) -> EmbeddingUnavailable:
     message = "; ".join(str(fault) for fault in faults)
     if all(isinstance(fault, NodeLacksModel) for fault in faults):
         return ModelMissing(message)
+    if any(isinstance(fault, NodeHasOtherWeights) for fault in faults):
+        return ModelChanged(message)
     return EmbeddingUnavailable(f"no embedding node answers: {message}")

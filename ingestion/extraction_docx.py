@@ -17,6 +17,7 @@ from ingestion import extraction_kinds as kinds
 from ingestion.extraction_html import as_table, read_html
 from ingestion.extraction_mail import message_text
 from ingestion.extraction_ooxml import BROKEN, COMPATIBILITY, DRAWING, RELATION_ID, Package, chart_lines
+from ingestion.extraction_origin import day
 from ingestion.extraction_text import decode
 from ingestion.extraction_types import Extraction, Limits, Page
 
@@ -67,7 +68,14 @@ def read_docx(path: Path, limits: Limits) -> Extraction:
             rendered_breaks=_has_rendered_breaks(package, main),
         )
         pages = tuple(_pages(reading))
-        return Extraction(kinds.DOCX, pages, package.core_property("title"), package.core_property("language"))
+        return Extraction(
+            kinds.DOCX,
+            pages,
+            package.core_property("title"),
+            package.core_property("language"),
+            authors=(package.core_property("creator"),),
+            written_on=day(package.core_property("created")),
+        )
 
 
 def _pages(reading: _Reading) -> Iterator[Page]:

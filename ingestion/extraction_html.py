@@ -27,6 +27,10 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 _DEEPEST_LIST = 8
+_AUTHOR_NAMES = ("author", "dc.creator", "dcterms.creator", "citation_author")
+_DATE_NAMES = (
+    "article:published_time", "dc.date", "dcterms.created", "dcterms.date", "dc.date.created", "citation_date", "date",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class HtmlDocument:
     text: str
     title: str
     language: str
+    authors: tuple[str, ...] = ()
+    written: str = ""
+    """When, as the page tells it."""
 
 
 def declared_charset(data: bytes) -> str:
@@ -51,7 +58,9 @@ def read_html(text: str) -> HtmlDocument:
         reader = _Reader(_DROPPED)
         reader.feed(text)
         reader.close()
-    return HtmlDocument(reader.markdown(), " ".join(reader.title.split()), reader.language)
+    authors = tuple(filter(None, (reader.told.get(name, "") for name in _AUTHOR_NAMES)))
+    written = next(filter(None, (reader.told.get(name, "") for name in _DATE_NAMES)), "")
+    return HtmlDocument(reader.markdown(), " ".join(reader.title.split()), reader.language, authors, written)
 
 
 @dataclass
@@ -65,6 +74,8 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.title = ""
         self.language = ""
+        self.told: dict[str, str] = {}
+        """What the page's `meta` elements say: name in small letters -> content."""
         self._dropped = dropped
         self._dropping: list[str] = []
         self._in_title = False
@@ -83,6 +94,9 @@ class _Reader(HTMLParser):
         attributes = dict(attrs)
         if tag == "html":
             self.language = self.language or attributes.get("lang") or attributes.get("xml:lang") or ""
+        if tag == "meta":
+            name = attributes.get("name") or attributes.get("property") or ""
+            self.told.setdefault(name.lower(), attributes.get("content") or "")
         if tag == "title" and not self.title:
             self._in_title = True
         if tag == "body":

@@ -5,6 +5,7 @@ The upload's name is trusted only to tell text kinds apart (Markdown, HTML, CSV,
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -17,28 +18,56 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
+ODP = "application/vnd.oasis.opendocument.presentation"
 EPUB = "application/epub+zip"
 DOC = "application/msword"
 PPT = "application/vnd.ms-powerpoint"
 XLS = "application/vnd.ms-excel"
 MSG = "application/vnd.ms-outlook"
 RTF = "application/rtf"
+HWP = "application/x-hwp"
+WORDPERFECT = "application/vnd.wordperfect"
 MAIL = "message/rfc822"
+MBOX = "application/mbox"
+ZIP = "application/zip"
 HTML = "text/html"
 MARKDOWN = "text/markdown"
 CSV = "text/csv"
 TEXT = "text/plain"
-SHEETS = frozenset((XLSX, XLS, ODS))
+# Excel before 97, in an OLE file or by itself, is read by another reader.
+XLS_BEFORE_97 = "application/vnd.ms-excel; before=97"
+PNG = "image/png"
+JPEG = "image/jpeg"
+GIF = "image/gif"
+TIFF = "image/tiff"
+BMP = "image/bmp"
+WEBP = "image/webp"
+HEIC = "image/heic"
+SHEETS = frozenset((XLSX, XLS, XLS_BEFORE_97, ODS))
+PICTURES = {PNG: "PNG", JPEG: "JPEG", GIF: "GIF", TIFF: "TIFF", BMP: "BMP", WEBP: "WebP", HEIC: "HEIC"}
+"""The pictures, and what people call them."""
 
-SUPPORTED = "PDF, Word, PowerPoint, Excel, OpenDocument text and sheets, RTF, EPUB, HTML, Markdown, CSV, mail and text"
+SUPPORTED = (
+    "PDF, Word, PowerPoint, Excel, OpenDocument (text, sheets, slides), RTF, WordPerfect, HWP, EPUB, HTML, Markdown, "
+    "CSV, plain text, mail (EML, MSG, MBOX), pictures and scans where text recognition is installed, and ZIP archives "
+    "of these"
+)
 
-_IMAGES = {
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"GIF8": "GIF",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"BM": "BMP",
+_PICTURES = {
+    b"\x89PNG\r\n\x1a\n": PNG,
+    b"\xff\xd8\xff": JPEG,
+    b"GIF8": GIF,
+    b"II*\x00": TIFF,
+    b"MM\x00*": TIFF,
+    b"BM": BMP,
+}
+# Documents of programs that put all into one stream, told by its first bytes.
+_OLD_DOCUMENTS = {
+    b"\xff\x57\x50\x43": WORDPERFECT,
+    b"\xdb\xa5\x2d\x00": DOC,  # Word 2
+    b"\x09\x00\x04\x00": XLS_BEFORE_97,
+    b"\x09\x02\x06\x00": XLS_BEFORE_97,
+    b"\x09\x04\x06\x00": XLS_BEFORE_97,
 }
 _FOREIGN = {
     b"\x7fELF": "a program",
@@ -52,9 +81,6 @@ _FOREIGN = {
     b"OggS": "a sound or video file",
     b"RIFF": "a sound or video file",
     b"\x1aE\xdf\xa3": "a video file",
-    b"\xff\x57\x50\x43": "a WordPerfect document",
-    b"\xdb\xa5\x2d\x00": "a Word 2 document",
-    b"\x09\x04\x06\x00": "an Excel 4 sheet",
     b"SQLite format 3": "a database",
 }
 # Extensions that promise a binary format: such a file with other content is damaged, or something else under its name.
@@ -71,6 +97,10 @@ _PROMISED = {
     ".xls": "Excel",
     ".odt": "OpenDocument",
     ".ods": "OpenDocument",
+    ".odp": "OpenDocument",
+    ".hwp": "HWP",
+    ".wpd": "WordPerfect",
+    ".zip": "ZIP",
     ".epub": "EPUB",
     ".msg": "Outlook",
 }
@@ -92,13 +122,28 @@ _SUPPORTED_ZIPS = {
     "application/vnd.oasis.opendocument.text-template": ODT,
     "application/vnd.oasis.opendocument.spreadsheet": ODS,
     "application/vnd.oasis.opendocument.spreadsheet-template": ODS,
+    "application/vnd.oasis.opendocument.presentation": ODP,
+    "application/vnd.oasis.opendocument.presentation-template": ODP,
     "application/epub+zip": EPUB,
 }
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+# The line that begins each mail of a mailbox, and the first header after it.
+_MAILBOX = re.compile(rb"From \S+ [^\r\n]*\d{4}[^\r\n]*\r?\n>?[\w-]+:[^\r\n]*\r?\n")
+# What tells a zip of a program's own from one that people packed.
+_PROGRAM_ZIPS = {
+    "META-INF/MANIFEST.MF": "a Java program",
+    "AndroidManifest.xml": "an Android program",
+    "Index/Document.iwa": "a document of Apple's Pages, Numbers or Keynote (save it as PDF)",
+    "Index/Presentation.iwa": "a document of Apple's Keynote (save it as PDF)",
+    "doc.kml": "a map",
+}
+_MAILBOX_NAMES = frozenset((".mbox", ".mbx"))
 _HEAD_BYTES = 4096
 # A UTF-16 or UTF-32 text, or one with stray NULs, still has few other control characters.
 _CONTROL_BYTES = bytes(set(range(32)) - {0, 9, 10, 12, 13, 27})
 _MOST_CONTROL_SHARE = 0.05
-_RATIO_FROM_BYTES = 16 * MEBIBYTE
+RATIO_FROM_BYTES = 16 * MEBIBYTE
+"""Less than this unpacked is no bomb, whatever its ratio."""
 
 
 def recognise(path: Path, extension: str, limits: Limits) -> str:
@@ -112,15 +157,20 @@ def recognise(path: Path, extension: str, limits: Limits) -> str:
         raise ExtractionError(
             "empty", "The file is empty: it holds no text at all. Check that the right file was sent."
         )
-    if b"%PDF-" in head[:1024]:
-        return PDF
+    # Before PDF: an archive whose first file is a PDF, packed as it is, shows that one's mark within its first bytes.
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _recognise_zip(path, extension, limits)
+    if b"%PDF-" in head[:1024]:
+        return PDF
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _recognise_ole(path, extension)
     if head.lstrip().startswith(b"{\\rtf"):
         return RTF
-    _refuse_images(head)
+    if kind := _picture(head):
+        return kind
+    for magic, kind in _OLD_DOCUMENTS.items():
+        if head.startswith(magic):
+            return kind
     for magic, name in _FOREIGN.items():
         if head.startswith(magic):
             raise _unsupported(name)
@@ -131,20 +181,15 @@ def recognise(path: Path, extension: str, limits: Limits) -> str:
     return _recognise_text(head, extension)
 
 
-def _refuse_images(head: bytes) -> None:
-    name = next((name for magic, name in _IMAGES.items() if head.startswith(magic)), "")
+def _picture(head: bytes) -> str:
+    """The kind of picture, or ''."""
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        name = "WebP"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"avif"):
-        name = "HEIC"
-    if name:
-        raise ExtractionError(
-            "needs_ocr",
-            f"This is a picture ({name}). Its text can only be had by text recognition (OCR): "
-            "save it as a searchable PDF with a scanner program or OCRmyPDF, and upload that.",
-        )
+        return WEBP
     if head[4:8] == b"ftyp":
+        if head[8:12] in _HEIC_BRANDS:
+            return HEIC
         raise _unsupported("a video file")
+    return next((kind for magic, kind in _PICTURES.items() if head.startswith(magic)), "")
 
 
 def _misnamed(head: bytes, promised: str) -> ExtractionError:
@@ -165,8 +210,8 @@ def _recognise_text(head: bytes, extension: str) -> str:
     begin = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if begin.startswith((b"<!doctype html", b"<html")):
         return HTML
-    if begin.startswith(b"from ") and extension == ".mbox":
-        raise _unsupported("a mailbox")
+    if begin.startswith(b"from ") and (extension in _MAILBOX_NAMES or _MAILBOX.match(head)):
+        return MBOX
     if extension in _TEXT_KINDS:
         return _TEXT_KINDS[extension]
     control = len(head) - len(head.translate(None, _CONTROL_BYTES))
@@ -180,24 +225,24 @@ def _recognise_zip(path: Path, extension: str, limits: Limits) -> str:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
             kind = _zip_kind(archive, names)
-            if kind in (DOCX, PPTX, XLSX, ODT, ODS, EPUB):
+            if kind in (DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB):
                 _check_members(archive, limits)
                 return kind
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        if extension in _PROMISED:
+        if extension in _PROMISED and extension != ".zip":
             raise ExtractionError(
                 "broken",
                 f"The {_PROMISED[extension]} file is damaged or cut off. "
                 "Open it in its program, save it anew, and upload that.",
             ) from error
-        raise _unsupported("a damaged zip archive") from error
+        raise ExtractionError(
+            "broken", "The ZIP archive is damaged or cut off. Pack it anew, or upload its files one by one."
+        ) from error
     if kind:
         raise _unsupported(kind)
-    if extension in _PROMISED:
+    if extension in _PROMISED and extension != ".zip":
         raise _misnamed(b"", _PROMISED[extension])
-    raise ExtractionError(
-        "unsupported", "This is a zip archive. Unpack it and upload its files. " + f"Supported are: {SUPPORTED}."
-    )
+    return ZIP
 
 
 def _zip_kind(archive: zipfile.ZipFile, names: set[str]) -> str:
@@ -207,7 +252,7 @@ def _zip_kind(archive: zipfile.ZipFile, names: set[str]) -> str:
             raise _encrypted("OpenDocument file")
         return _SUPPORTED_ZIPS.get(kind, f"of the kind {kind}")
     if "[Content_Types].xml" not in names:
-        return ""
+        return next((kind for name, kind in _PROGRAM_ZIPS.items() if name in names), "")
     for folder, kind in (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX)):
         if any(name.startswith(folder) for name in names):
             return kind
@@ -222,7 +267,7 @@ def _check_members(archive: zipfile.ZipFile, limits: Limits) -> None:
     texts = [member for member in members if member.filename.lower().endswith((".xml", ".rels", ".html", ".xhtml"))]
     unpacked = sum(member.file_size for member in texts)
     steep = any(
-        member.file_size > _RATIO_FROM_BYTES and member.file_size > limits.unpack_ratio * max(1, member.compress_size)
+        member.file_size > RATIO_FROM_BYTES and member.file_size > limits.unpack_ratio * max(1, member.compress_size)
         for member in texts
     )
     if steep or unpacked > limits.unpacked_bytes:
@@ -244,18 +289,18 @@ def _recognise_ole(path: Path, extension: str) -> str:
             ("WordDocument", DOC),
             ("PowerPoint Document", PPT),
             ("Workbook", XLS),
+            ("Book", XLS_BEFORE_97),
             ("__properties_version1.0", MSG),
+            ("BodyText", HWP),
         )
         if stream.upper() in names
     ]
     # An embedded object brings its own streams along; the name then decides between those that are there.
-    promised = {".doc": DOC, ".ppt": PPT, ".xls": XLS, ".msg": MSG}.get(extension)
+    promised = {".doc": DOC, ".ppt": PPT, ".xls": XLS, ".msg": MSG, ".hwp": HWP}.get(extension)
     if promised in kinds:
         return str(promised)
     if kinds:
         return kinds[0]
-    if "BOOK" in names:
-        raise _unsupported("an Excel 95 sheet, or older (save it as XLSX)")
     if not names:
         raise ExtractionError(
             "broken", "The Office file is damaged. Open it in its program, save it anew, and upload that."

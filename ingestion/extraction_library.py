@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import kreuzberg
+import olefile
 
 from ingestion import extraction_kinds as kinds
 from ingestion.extraction_html import as_table
 from ingestion.extraction_markdown import tidy
+from ingestion.extraction_ooxml import Package
+from ingestion.extraction_origin import day
+from ingestion.extraction_properties import Summary, summary_of
 from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 
 
@@ -36,9 +40,29 @@ def reader_for(kind: str) -> Callable[[Path, Limits], Extraction]:
         result = run(path, kind)
         metadata: dict[str, Any] = dict(result.metadata)
         pages = _sheets(result, metadata) if kind in kinds.SHEETS else (Page(1, tidy(result.content)),)
-        return Extraction(kind, pages, str(metadata.get("title") or ""), str(metadata.get("language") or ""))
+        told = _told(path, kind)
+        return Extraction(
+            kind,
+            pages,
+            str(metadata.get("title") or told.title),
+            str(metadata.get("language") or ""),
+            authors=tuple(map(str, metadata.get("authors") or told.authors)),
+            written_on=day(str(metadata.get("created_at") or "")) or told.written_on,
+        )
 
     return read
+
+
+def _told(path: Path, kind: str) -> Summary:
+    """What the file says of itself where the library does not pass it on."""
+    if kind == kinds.XLSX:
+        with Package(path) as package:
+            authors = (package.core_property("creator"),)
+            return Summary(package.core_property("title"), authors, day(package.core_property("created")))
+    if not olefile.isOleFile(path):
+        return Summary()
+    with olefile.OleFileIO(path) as ole:
+        return summary_of(ole)
 
 
 def _sheets(result: kreuzberg.ExtractionResult, metadata: dict[str, Any]) -> tuple[Page, ...]:

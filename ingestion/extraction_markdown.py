@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ingestion.extraction_html import read_html
 
@@ -59,12 +61,40 @@ _ESCAPE = re.compile(r"\\([!-\"$-/:-@\[-`{}~]|(?<!^\\)#)", re.MULTILINE)
 _SPACES = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
 
 
-def front_matter(text: str) -> tuple[str, str, str]:
-    """(text without its front matter, title, language); the last two '' where it does not name them."""
+@dataclass(frozen=True)
+class FrontMatter:
+    """What the head of a Markdown file says of it; '' or () where it does not."""
+
+    title: str = ""
+    language: str = ""
+    authors: tuple[str, ...] = ()
+    written: str = ""
+
+
+def front_matter(text: str) -> tuple[str, FrontMatter]:
+    """The text without its front matter, and what that says."""
     match = _FRONT_MATTER.match(text)
     if match is None or not re.search(r"^[\w-]+[ \t]*:", match[1], re.MULTILINE):
-        return text, "", ""
-    return text[match.end() :], _value(match[1], "title"), _value(match[1], "lang(?:uage)?")
+        return text, FrontMatter()
+    matter = match[1]
+    return text[match.end() :], FrontMatter(
+        title=_value(matter, "title"),
+        language=_value(matter, "lang(?:uage)?"),
+        authors=_several(matter, "authors?"),
+        written=_value(matter, "date|created"),
+    )
+
+
+def joined(blocks: Iterable[str]) -> str:
+    """Blocks with a blank line between, but none between the points of a list."""
+    text = ""
+    before = ""
+    for block in blocks:
+        if block.strip():
+            within_list = block.lstrip().startswith("- ") and before.lstrip().startswith("- ")
+            text += ("\n" if within_list else "\n\n" if text else "") + block
+            before = block
+    return text
 
 
 def tidy(text: str) -> str:
@@ -79,7 +109,7 @@ def tidy(text: str) -> str:
 
 
 def _value(matter: str, key: str) -> str:
-    match = re.search(rf"^{key}[ \t]*:[ \t]*(\S.*)$", matter, re.MULTILINE)
+    match = re.search(rf"^(?:{key})[ \t]*:[ \t]*(\S.*)$", matter, re.MULTILINE)
     if match is None:
         return ""
     value = match[1].strip()
@@ -90,6 +120,17 @@ def _value(matter: str, key: str) -> str:
     elif value[:1] in "'\"" and value[-1:] == value[:1]:
         value = value[1:-1]
     return re.sub(r"\\(?=\W)", "", value).strip()
+
+
+def _several(matter: str, key: str) -> tuple[str, ...]:
+    """One value, or a list: [a, b], or lines of '- a'."""
+    lines = re.search(rf"^(?:{key})[ \t]*:[ \t]*\n((?:[ \t]*-[ \t]+[^\n]+\n?)+)", matter, re.MULTILINE)
+    if lines:
+        return tuple(line.strip().lstrip("-").strip(" \t'\"") for line in lines[1].strip().split("\n"))
+    value = _value(matter, key)
+    if value.startswith("[") and value.endswith("]"):
+        return tuple(one.strip(" \t'\"") for one in value[1:-1].split(","))
+    return (value,) if value else ()
 
 
 def _tidy_prose(text: str) -> str:

@@ -24,6 +24,7 @@ RELATION_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationsh
 COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+_DUBLIN_TERMS = "{http://purl.org/dc/terms/}"
 # ISO/IEC 29500 Strict names its elements in other namespaces than the usual Transitional form.
 _STRICT = "http://purl.oclc.org/ooxml/"
 _BLOCK_BYTES = 4096
@@ -117,9 +118,10 @@ class Package:
         return [target for kind, target in self.relations(part).values() if kind in types and target in self]
 
     def core_property(self, name: str) -> str:
-        """A Dublin Core property of the package ('title', 'language'), or ''."""
+        """A Dublin Core property of the package ('title', 'language', 'creator', 'created'), or ''."""
         tree = self.tree("docProps/core.xml")
-        return "" if tree is None else (tree.findtext(f"{_DUBLIN_CORE}{name}") or "").strip()
+        space = _DUBLIN_TERMS if name == "created" else _DUBLIN_CORE
+        return "" if tree is None else (tree.findtext(f"{space}{name}") or "").strip()
 
 
 def drawing_lines(tree: ElementTree.Element) -> Iterator[str]:

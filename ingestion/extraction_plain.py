@@ -11,6 +11,7 @@ from pathlib import Path
 from ingestion import extraction_kinds as kinds
 from ingestion.extraction_html import as_table, declared_charset, read_html
 from ingestion.extraction_markdown import front_matter, tidy
+from ingestion.extraction_origin import day
 from ingestion.extraction_text import decode
 from ingestion.extraction_types import Extraction, Limits, Page
 
@@ -28,16 +29,30 @@ def read_text(path: Path, limits: Limits) -> Extraction:
 
 def read_markdown(path: Path, limits: Limits) -> Extraction:
     text = decode(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
-    body, title, language = front_matter(text)
+    body, matter = front_matter(text)
     body = tidy(body)
     # A file that is front matter alone still has its title to be found by.
-    return Extraction(kinds.MARKDOWN, (Page(1, body if body.strip() else title),), title, language)
+    return Extraction(
+        kinds.MARKDOWN,
+        (Page(1, body if body.strip() else matter.title),),
+        matter.title,
+        matter.language,
+        authors=matter.authors,
+        written_on=day(matter.written),
+    )
 
 
 def read_html_file(path: Path, limits: Limits) -> Extraction:
     data = path.read_bytes()
     document = read_html(_decode_html(data))
-    return Extraction(kinds.HTML, (Page(1, document.text),), document.title, document.language)
+    return Extraction(
+        kinds.HTML,
+        (Page(1, document.text),),
+        document.title,
+        document.language,
+        authors=document.authors,
+        written_on=day(document.written),
+    )
 
 
 def read_csv(path: Path, limits: Limits) -> Extraction:

@@ -19,6 +19,7 @@ from ingestion.extraction_ooxml import (
     drawing_lines,
     paragraph_text,
 )
+from ingestion.extraction_origin import day
 from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -42,7 +43,14 @@ def read_pptx(path: Path, limits: Limits) -> Extraction:
             Page(number, _slide_text(package, slide, tree, single))
             for number, (slide, tree) in enumerate(zip(slides, trees, strict=True), start=1)
         )
-        return Extraction(kinds.PPTX, pages, package.core_property("title"), package.core_property("language"))
+        return Extraction(
+            kinds.PPTX,
+            pages,
+            package.core_property("title"),
+            package.core_property("language"),
+            authors=(package.core_property("creator"),),
+            written_on=day(package.core_property("created")),
+        )
 
 
 def _slides(package: Package, main: str) -> list[str]:

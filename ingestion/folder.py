@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,48 +105,66 @@ def _known(kind: str, name: str, known: dict[str, Known]) -> Known:
     return known[name]
 
 
+Located = tuple[str, Path | None]
+"""What a file is called where it lies, and where that is; None where there is none of that name."""
+
+
 def read_manifest(folder: Path, manifest: Path, catalogue: Catalogue) -> list[FolderFile]:
-    """The files that a manifest names. Raises InvalidManifest, with every wrong line, before anything is touched."""
+    """The files of a folder that a manifest names. Raises InvalidManifest, before anything is touched."""
+    return read_rows(manifest, manifest.name, partial(_in_folder, folder), catalogue)
+
+
+def read_rows(manifest: Path, called: str, locate: Callable[[str], Located], catalogue: Catalogue) -> list[FolderFile]:
+    """The files that a manifest names, found by `locate`, which may raise ValueError with what is wrong with a name.
+
+    `called` is the manifest's own name. Raises InvalidManifest, with every wrong line.
+    """
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
             if missing:
                 raise InvalidManifest(
-                    f"{manifest.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
+                    f"{called} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
                     f"The first line must name: {','.join(COLUMNS)}"
                 )
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidManifest(f"{manifest} cannot be read: {error}. It must be a CSV file in UTF-8.") from None
+        raise InvalidManifest(f"{called} cannot be read: {error}. It must be a CSV file in UTF-8.") from None
     files, problems = [], []
     for number, row in rows:
         try:
             if None in row:
                 raise ValueError("has more values than columns; put a value that holds a comma into quotation marks")
-            files.append(_file(folder, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue))
+            files.append(_file(locate, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
         more = len(problems) - MAX_PROBLEMS
         raise InvalidManifest(
-            f"{manifest.name} has {len(problems)} wrong line{'s' if len(problems) > 1 else ''}; nothing was taken in.\n"
+            f"{called} has {len(problems)} wrong line{'s' if len(problems) > 1 else ''}; nothing was taken in.\n"
             + "\n".join(problems[:MAX_PROBLEMS])
             + (f"\n… and {more} more" if more > 0 else "")
         )
     return files
 
 
-def _file(folder: Path, row: dict[str, str], catalogue: Catalogue) -> FolderFile:
-    """One line of a manifest. Raises ValueError with what is wrong with it."""
+def _in_folder(folder: Path, name: str) -> Located:
+    """A file of this name below the folder. Raises ValueError."""
     try:
-        path = (folder / row["path"]).resolve()
+        path = (folder / name).resolve()
         inside, there = path.is_relative_to(folder.resolve()), path.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # too long, a link that leads to itself, a NUL
-        raise ValueError(f"path {row['path'][:100]!r} cannot be used: {error}") from None
-    if not row["path"] or not inside:
-        raise ValueError(f"path {row['path']!r} is not inside the folder")
-    if not there:
+        raise ValueError(f"path {name[:100]!r} cannot be used: {error}") from None
+    if not name or not inside:
+        raise ValueError(f"path {name!r} is not inside the folder")
+    return name, path if there else None
+
+
+def _file(locate: Callable[[str], Located], row: dict[str, str], catalogue: Catalogue) -> FolderFile:
+    """One line of a manifest. Raises ValueError with what is wrong with it."""
+    name, path = locate(row["path"])
+    if path is None:
         raise ValueError(f"there is no file {row['path']!r} in the folder")
     language = language_code(row["language"])
     if row["language"] and not language:
@@ -154,7 +173,7 @@ def _file(folder: Path, row: dict[str, str], catalogue: Catalogue) -> FolderFile
         raise ValueError(f"audience {row['audience']!r} must be institution or department")
     return FolderFile(
         path,
-        row["path"],
+        name,
         DocumentMetadata(
             title=clean_title(row["title"]),
             department=catalogue.department(row["department"]),

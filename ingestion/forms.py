@@ -25,9 +25,11 @@ from accounts.clearance import Audience, Clearance, Viewer
 from accounts.models import Campus, Department
 from accounts.readership import Access
 from ingestion.audience import AudienceChange, access_of, readers_of, reclassification
+from ingestion.metadata import WHO_READS
 from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata
 from ingestion.tags import InvalidTag, clean_names, tags_named
+from ingestion.trail import state_of
 
 LANGUAGES: dict[str, str] = {
     code: info["name"]
@@ -35,6 +37,9 @@ LANGUAGES: dict[str, str] = {
     if len(code) == 2 and "name" in info
 } | {"zh": "Chinese", "no": "Norwegian"}
 """ISO 639-1 code -> English name, for those that Django knows."""
+
+MAX_FILES_PER_BATCH = 2_000
+"""Files that the browser sends one by one for one upload; more are a matter for `ingest_folder`."""
 
 PRIORITIES = (
     (1, "1 – stub"),
@@ -112,10 +117,6 @@ class TagsField(forms.CharField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether other tags are asked for than there are."""
         return super().has_changed(self.prepare_value(initial), data)
-
-
-WHO_READS = frozenset(("clearance", "audience", "shared_with", "department", "visible_from", "visible_until"))
-"""What decides who reads a document, and when."""
 
 
 class WithinRights(forms.BaseForm):
@@ -227,6 +228,7 @@ class DocumentForm(WithinRights, forms.ModelForm):
             "priority",
             "tags",
             "last_reviewed",
+            "review_by",
             "department",
             "clearance",
             "audience",
@@ -234,15 +236,25 @@ class DocumentForm(WithinRights, forms.ModelForm):
             "visible_from",
             "visible_until",
         )
-        widgets = {"last_reviewed": DateInput(), "visible_from": MomentInput(), "visible_until": MomentInput()}
+        widgets = {
+            "last_reviewed": DateInput(),
+            "review_by": DateInput(),
+            "visible_from": MomentInput(),
+            "visible_until": MomentInput(),
+        }
         field_classes = {"visible_from": forms.DateTimeField, "visible_until": forms.DateTimeField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.current = self.instance
         self.access = access_of(self.instance)
+        self.before = state_of(self.instance) if self.is_bound else {}
         cast(forms.ModelChoiceField, self.fields["campus"]).empty_label = "All campuses"
         self.offer_only_what_is_allowed()
+        if self.instance.is_attachment:
+            for name in WHO_READS:
+                # A browser's change of these would come to nothing: the database takes them from the mail.
+                self.fields[name].disabled = True
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
@@ -279,10 +291,9 @@ class Upload:
     metadata: DocumentMetadata
 
 
-class UploadForm(WithinRights, forms.Form):
-    """Several files, and what is to be said about all of them."""
+class MetadataForm(WithinRights, forms.Form):
+    """What is to be said about all files of an upload."""
 
-    originals = SeveralFilesField()
     title = forms.CharField(
         required=False,
         max_length=300,
@@ -311,16 +322,29 @@ class UploadForm(WithinRights, forms.Form):
         self.viewer = viewer
         self.offer_only_what_is_allowed()
         self.fields["clearance"].initial = viewer.effective_clearance
-        departments = cast(forms.ModelChoiceField, self.fields["department"]).queryset
-        own = list(departments[:2]) if departments is not None else []
-        if len(own) == 1:
-            self.fields["department"].initial = own[0]
+        if len(self.departments) == 1:
+            self.fields["department"].initial = self.departments[0]
+
+    @property
+    def departments(self) -> list[Department]:
+        """Those that the person may file documents under."""
+        return list(cast(forms.ModelChoiceField, self.fields["department"]).queryset or ())
+
+    def refuse_title_of_several(self, number: int) -> None:
+        """Refuses one title for so many files."""
+        if self.cleaned_data.get("title") and number > 1:
+            self.add_error("title", "One title cannot be given to several files. Leave it empty, or upload one file.")
+
+
+class UploadForm(MetadataForm):
+    """Several files, and what is to be said about all of them."""
+
+    originals = SeveralFilesField()
 
     def clean(self) -> dict[str, Any]:
         """Refuses one title for several files."""
         cleaned = super().clean()
-        if cleaned.get("title") and len(cleaned.get("originals") or []) > 1:
-            self.add_error("title", "One title cannot be given to several files. Leave it empty, or upload one file.")
+        self.refuse_title_of_several(len(cleaned.get("originals") or ()))
         return cleaned
 
     def upload(self) -> Upload:
@@ -329,6 +353,22 @@ class UploadForm(WithinRights, forms.Form):
         files = said.pop("originals")
         said["tags"], said["shared_with"] = tuple(said["tags"]), tuple(said["shared_with"])
         return Upload(files, DocumentMetadata(**said))
+
+
+class AnnouncedUploadForm(MetadataForm):
+    """What is to be said about files that are sent afterwards, one by one."""
+
+    announced = forms.IntegerField(
+        min_value=1,
+        max_value=MAX_FILES_PER_BATCH,
+        error_messages={"max_value": f"Up to {MAX_FILES_PER_BATCH:,} files can be sent at once. Choose fewer."},
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses one title for several files."""
+        cleaned = super().clean()
+        self.refuse_title_of_several(cleaned.get("announced") or 0)
+        return cleaned
 
 
 class ReplacementForm(forms.Form):

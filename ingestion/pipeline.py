@@ -10,60 +10,51 @@ from __future__ import annotations
 import logging
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from ingestion.chunking import chunk_pages
-from ingestion.chunkrows import chunk_row
-from ingestion.embeddings import EmbeddingUnavailable
-from ingestion.extraction import ExtractionError, extract
-from ingestion.filling import embed, insert_ready
+from ingestion.chunking import ChunkDraft
+from ingestion.chunkrows import chunk_row, drafts_of
+from ingestion.drift import mend, reconcile
+from ingestion.embeddings import EmbeddingUnavailable, ModelChanged
+from ingestion.extraction import Extraction, ExtractionError, extract
+from ingestion.filling import embed, insert_ready, known_vectors, waiting
+from ingestion.likeness import sketch
 from ingestion.models import Chunk, Document, Status
-from ingestion.originals import discard
-from ingestion.registration import (
-    DocumentMetadata,
-    UploadRejected,
-    clean_title,
-    enqueue,
-    register,
-    register_upload,
-    replace_file,
-)
-from ingestion.runs import Superseded, claim, held, recipe_of
-from ingestion.upkeep import (
-    STALE_AFTER,
-    UNAVAILABLE,
-    archive,
-    metadata_changed,
-    reconcile,
-    reembed,
-    restore,
-    retry,
-)
+from ingestion.parts import WrongManifest, take_in, told
+from ingestion.queueing import enqueue
+from ingestion.registration import DocumentMetadata, UploadRejected, clean_title, register, register_upload
+from ingestion.retention import DAMAGED, MISSING, Damaged, local_original
+from ingestion.runs import MOST_ATTEMPTS, PARTLY_TAKEN_IN, GivenUp, Superseded, claim, held, recipe_of
+from ingestion.storage import StorageAway
+from ingestion.upkeep import UNAVAILABLE, archive, delete, metadata_changed, restore, retry
+from ingestion.versions import replace_file, restore_version, set_aside
 
 __all__ = [
-    "STALE_AFTER",
     "UNAVAILABLE",
     "DocumentMetadata",
     "UploadRejected",
     "archive",
     "clean_title",
+    "delete",
     "enqueue",
     "ingest",
     "insert_ready",
+    "is_passing",
+    "mend",
     "metadata_changed",
     "recipe_of",
     "reconcile",
-    "reembed",
     "register",
     "register_upload",
     "replace_file",
     "restore",
+    "restore_version",
     "retry",
 ]
 
@@ -71,29 +62,50 @@ logger = logging.getLogger(__name__)
 
 OUR_FAULT = "Something went wrong on our side. Retry; if it stays, tell the operators."
 
+WAITING = "Found by words already. It waits for the embedding service, and goes on by itself."
+MODEL_CHANGED = (
+    "Found by words already. It waits because the embedding model is not the one any more that the corpus was embedded "
+    "with. Tell the operators."
+)
+
+GAVE_UP = (
+    f"The worker died {MOST_ATTEMPTS} times while it read this file. Save it again in a simpler form, or split it, and "
+    "replace it."
+)
+
 PROGRAM_LIMIT = "54"
 """The one class of PostgreSQL's operational errors that comes back with the same data (SQLSTATE, appendix A)."""
 
 
-def ingest(document_id: UUID) -> None:
+@dataclass(frozen=True)
+class _Reading:
+    """What a run has just read out of a document's newest file."""
+
+    extraction: Extraction
+    has_text: bool
+    refused: list[str]
+    """A sentence for each file within the file that was not taken in."""
+
+
+def ingest(document_id: UUID, *, again: bool = False) -> None:
     """Bring a document to `ready`, from wherever it stands. Safe to run twice, at once or again.
 
     Failures of the file end in `failed` with a reason for librarians; a missing embedding node leaves the document
-    searchable by words and waiting. Errors of our own are noted as `failed` and raised for the log. A database that
-    goes away says nothing about the document: that is raised, and `reconcile` starts the document again.
+    searchable by words and waiting. Errors of our own are noted as `failed` and raised for the log. A database or a
+    storage that goes away says nothing about the document: that is raised (`is_passing`), and the document is to be
+    ingested `again`.
     """
     document = Document.objects.filter(pk=document_id).exclude(status=Status.ARCHIVED).first()
     if document is None or (document.status == Status.READY and document.recipe == recipe_of(document)):
         return
     run = uuid.uuid4()
     try:
-        document = claim(document_id, run)
+        document, reading = claim(document_id, run, again=again), None
+        if document.recipe != recipe_of(document):
+            document, reading = _stage(document, run)
         recipe = recipe_of(document)
-        if document.recipe != recipe:
-            document = _stage(document, run)
-            recipe = recipe_of(document)
-        embed(document_id, run, document.title)
-        _serve(document_id, run, recipe)
+        while not _serve(document_id, run, recipe, reading):
+            embed(document_id, run, document.title)
     except Superseded:
         logger.info("document %s: superseded", document_id)
     except ExtractionError as error:
@@ -102,14 +114,21 @@ def ingest(document_id: UUID) -> None:
         logger.warning("document %s waits for an embedding node: %s", document_id, error)
         Document.objects.filter(pk=document_id, run=run).update(
             error_reason=UNAVAILABLE,
-            error="Found by words already. It waits for the embedding service, and goes on by itself.",
+            error=MODEL_CHANGED if isinstance(error, ModelChanged) else WAITING,
             run_seen_at=timezone.now(),
+            attempts=0,
         )
+    except GivenUp:
+        _fail(document_id, run, "gave_up", GAVE_UP)
+    except WrongManifest as error:
+        _fail(document_id, run, "manifest", str(error))
+    except Damaged:
+        _fail(document_id, run, "damaged", DAMAGED)
     except FileNotFoundError:
         logger.exception("document %s: its original is gone", document_id)
-        _fail(document_id, run, "missing", "The stored original is gone. Replace the file, and tell the operators.")
-    except (OperationalError, InterfaceError) as error:
-        if _is_passing(error):
+        _fail(document_id, run, "missing", MISSING)
+    except (OperationalError, InterfaceError, StorageAway) as error:
+        if is_passing(error):
             raise
         _fail(document_id, run, "internal", OUR_FAULT)
         raise
@@ -118,53 +137,43 @@ def ingest(document_id: UUID) -> None:
         raise
 
 
-def _is_passing(error: OperationalError | InterfaceError) -> bool:
-    """Whether the database failed for reasons of its own: lost, full, overloaded, a deadlock."""
+def is_passing(error: Exception) -> bool:
+    """Whether the database or the storage failed for reasons of its own: lost, full, overloaded, a deadlock."""
     return (getattr(error.__cause__, "sqlstate", None) or "")[:2] != PROGRAM_LIMIT
 
 
-@contextmanager
-def _local_original(document: Document) -> Iterator[Path]:
-    """The original as a local file, whatever the storage."""
-    original = document.next_file or document.file
-    try:
-        path = Path(original.path)
-    except NotImplementedError:
-        with tempfile.NamedTemporaryFile() as copy, original.open("rb") as stored:
-            for block in stored.chunks():
-                copy.write(block)
-            copy.flush()
-            yield Path(copy.name)
-    else:
-        yield path
+def _stage(document: Document, run: UUID) -> tuple[Document, _Reading]:
+    """Extract and chunk the original; write the chunks staged, or served at once where nothing is served yet.
+
+    The files within the file are taken in as documents of their own.
+    """
+    with local_original(document) as path, tempfile.TemporaryDirectory(prefix="extraction-parts-") as folder:
+        file_name = document.next_file_name or document.file_name
+        extraction = extract(path, file_name=file_name, parts_folder=Path(folder))
+        drafts = drafts_of(extraction.pages)
+        if not drafts and not extraction.parts:
+            raise ExtractionError("empty", "There is no text in this file.")
+        document = _write(document, run, extraction, drafts)
+        refused = take_in(document, extraction.parts, run)
+    return document, _Reading(extraction, bool(drafts), refused)
 
 
-def _stage(document: Document, run: UUID) -> Document:
-    """Extract and chunk the original; write the chunks staged, or served at once where nothing is served yet."""
-    with _local_original(document) as path:
-        extraction = extract(path, file_name=document.next_file_name or document.file_name)
-    drafts = chunk_pages(extraction.pages)
-    if not drafts:
-        raise ExtractionError("empty", "There is no text in this file.")
+def _write(document: Document, run: UUID, extraction: Extraction, drafts: Sequence[ChunkDraft]) -> Document:
+    """Write what was read: beside what is served, or to be served at once where nothing is."""
     with transaction.atomic():
         document = held(document.pk, run)
         beside = document.is_searchable
-        document.mime_type = extraction.mime_type
-        document.page_count = max(extraction.pages[-1].number, *extraction.pages_without_text, 0)
         document.title = document.title or clean_title(extraction.title) or Path(document.file_name).stem
         document.language = document.language or extraction.language
         document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
-        document.unread_pages = len(extraction.pages_without_text)
         if not beside:
-            document.is_searchable, document.chunk_count = True, len(drafts)
-            document.recipe = recipe_of(document)
+            _describe(document, extraction)
+            document.is_searchable, document.chunk_count = bool(drafts), len(drafts)
+            if not extraction.parts:
+                # With parts the whole is read again where a run dies: those may not all have been taken in.
+                document.recipe = recipe_of(document)
         document.save()
-        known = {
-            bytes(content_hash): embedding
-            for content_hash, embedding in document.chunks.filter(embedding__isnull=False).values_list(
-                "content_hash", "embedding"
-            )
-        }
+        known = known_vectors(document)
         (document.chunks.filter(staged=True) if beside else document.chunks.all()).delete()
         Chunk.objects.bulk_create(
             (chunk_row(document, draft, known, staged=beside) for draft in drafts), batch_size=200
@@ -172,43 +181,67 @@ def _stage(document: Document, run: UUID) -> Document:
     return document
 
 
-def _serve(document_id: UUID, run: UUID, recipe: str) -> None:
+def _describe(document: Document, extraction: Extraction) -> None:
+    """Put what the file says of itself, and what it is compared by, into the document."""
+    document.mime_type = extraction.mime_type
+    document.page_count = max(0, *(page.number for page in extraction.pages), *extraction.pages_without_text, 0)
+    document.unread_pages = len(extraction.pages_without_text)
+    document.authors = [author for author in map(clean_title, extraction.authors) if author]
+    document.written_on = extraction.written_on
+    document.outline = [[one.level, clean_title(one.title), one.page_number] for one in extraction.outline]
+    sketched = sketch(page.text for page in extraction.pages)
+    document.sketch, document.sketch_bands = (sketched.signature, sketched.bands) if sketched else (None, None)
+    document.checked_at = timezone.now()
+
+
+def _serve(document_id: UUID, run: UUID, recipe: str, reading: _Reading | None) -> bool:
     """Swap the staged version in, if there is one, and set the document ready.
 
+    False, and nothing is done, where chunks lack their vectors because the model was changed a moment ago.
     Where a title or a language was edited after the chunks were made, the document goes back to the queue instead.
     """
     with transaction.atomic():
         document = held(document_id, run)
-        if document.chunks.filter(staged=True).exists():
+        # From this reading on the model stays the same until the transaction ends (vectorspace.hold).
+        if waiting(document_id).exists():
+            return False
+        beside = document.chunks.filter(staged=True).exists() or (reading is not None and not reading.has_text)
+        if beside:
             document.chunks.filter(staged=False).delete()
             document.chunks.update(staged=False)
         if document.next_file:
-            discard(document.file)
+            set_aside(document)
             document.file, document.file_name = document.next_file.name, document.next_file_name
             document.file_size, document.sha256 = document.next_file_size, document.next_sha256
             document.next_file, document.next_file_name, document.next_file_size, document.next_sha256 = "", "", 0, ""
+        if reading and beside:
+            # Else `_write` did: what is served at once is described at once.
+            _describe(document, reading.extraction)
         by_words_only = document.chunks.filter(metadata__has_key="unembeddable").count()
-        document.status, document.progress, document.recipe = Status.READY, 100, recipe
+        document.status, document.progress, document.recipe, document.attempts = Status.READY, 100, recipe, 0
         document.chunk_count = document.chunks.count()
-        document.error_reason, document.error = _flaws(document, by_words_only)
+        document.is_searchable = document.chunk_count > 0
+        document.error_reason, document.error = _flaws(document, by_words_only, reading.refused if reading else [])
         document.save()
         metadata_changed(document)
+    return True
 
 
-def _flaws(document: Document, by_words_only: int) -> tuple[str, str]:
+def _flaws(document: Document, by_words_only: int, refused: Sequence[str]) -> tuple[str, str]:
     """Reason and explanation of what is wrong with a document that is ready all the same; empty when nothing is."""
-    flaws = []
+    flaws = {}
+    if refused:
+        flaws[PARTLY_TAKEN_IN] = told(refused)
     if document.unread_pages:
-        flaws.append(
+        flaws["partly_read"] = (
             f"{document.unread_pages} of {document.page_count} pages are pictures without text and are not searched. "
             "Run text recognition over the file and replace it."
         )
     if by_words_only:
-        flaws.append(
+        flaws["partly_embedded"] = (
             f"{by_words_only} of {document.chunk_count} passages could not be embedded; they are found by words only."
         )
-    reason = "partly_read" if document.unread_pages else "partly_embedded" if by_words_only else ""
-    return reason, " ".join(flaws)
+    return next(iter(flaws), ""), " ".join(flaws.values())
 
 
 def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
@@ -217,5 +250,5 @@ def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
     if Document.objects.filter(pk=document_id).exclude(next_sha256="").exists():
         explanation += " The file before it is still the one in use."
     Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED).update(
-        status=Status.FAILED, error_reason=reason, error=explanation, updated_at=timezone.now()
+        status=Status.FAILED, error_reason=reason, error=explanation, attempts=0, updated_at=timezone.now()
     )

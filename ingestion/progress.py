@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
@@ -37,17 +38,18 @@ def waiting_chunks() -> int:
 
 
 def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool = False) -> dict[str, int]:
-    """Wait until these documents are finished; returns their final counts by state.
+    """Wait until these documents and the files within them are finished; returns their final counts by state.
 
     With `words_only`, until each is found by words, which is before its vectors are there. `say` gets a line whenever
     one is finished. Raises NothingMoves when no document, of these or of others before them, has moved for PATIENCE.
     """
-    documents = Document.objects.filter(pk__in=ids)
+    documents = _with_parts(ids)
     open_ = Q(status__in=WORKING, is_searchable=False) if words_only else Q(status__in=WORKING)
     last, moved = None, timezone.now()
     while True:
         left = documents.filter(open_).count()
-        done = len(ids) - left
+        total = documents.count()
+        done = total - left
         running = Document.objects.filter(status__in=WORKING).order_by()
         state = (
             left,
@@ -55,7 +57,7 @@ def wait(ids: Collection[UUID], say: Callable[[str], None], *, words_only: bool 
             running.aggregate(Max("run_seen_at"))["run_seen_at__max"],
         )
         if last is None or state[0] != last[0]:
-            say(f"{done} of {len(ids)} documents {'found by words' if words_only else 'finished'}")
+            say(f"{done} of {total} documents {'found by words' if words_only else 'finished'}")
         if state != last:
             last, moved = state, timezone.now()
         if not left:
@@ -82,5 +84,14 @@ def _why_nothing_moves(documents: QuerySet[Document]) -> str:
 
 
 def failed(ids: Collection[UUID]) -> QuerySet[Document]:
-    """Those of the documents that failed, by file name."""
-    return Document.objects.filter(pk__in=ids, status=Status.FAILED).order_by("file_name")
+    """Those of the documents, and of the files within them, that failed, by file name."""
+    return _with_parts(ids).filter(status=Status.FAILED).order_by("file_name")
+
+
+def _with_parts(ids: Collection[UUID]) -> QuerySet[Document]:
+    """These documents, and as many levels of files within them as are ever taken in."""
+    condition, path = Q(pk__in=ids), "parent"
+    for _ in range(settings.EXTRACTION_LIMITS.nesting):
+        condition |= Q(**{f"{path}__in": ids})
+        path += "__parent"
+    return Document.objects.filter(condition)

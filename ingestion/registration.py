@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,22 +10,20 @@ from datetime import date, datetime
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from celery import current_app
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Q
 from django.template.defaultfilters import filesizeformat
-from kombu.exceptions import OperationalError
 
 from accounts.clearance import Audience, Viewer, viewer_for
 from accounts.models import Campus, Department, User
-from ingestion.models import Document, DocumentType, Status, original_path
-from ingestion.originals import discard
+from ingestion.models import Document, DocumentType, Status, UploadBatch, original_path
+from ingestion.queueing import enqueue
+from ingestion.retention import hold, remove_unless_referred
+from ingestion.runs import held
 from ingestion.tags import tags_named
-
-logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 255
 
@@ -57,11 +54,21 @@ class DocumentMetadata:
     visible_until: datetime | None = None
 
 
+@dataclass(frozen=True)
+class PartOf:
+    """Where a file came from that came within another one: the run that holds that document writes it."""
+
+    container: Document
+    place: str
+    run: UUID
+
+
 class UploadRejected(Exception):
     """A file that is not taken in; the message tells the uploader why and what to do.
 
-    `reason` is one of empty, too_large, duplicate, clearance, department, archived. `existing` is the document that a
-    duplicate is of; only documents that the uploader manages are ever compared, so that none betrays its existence.
+    `reason` is one of empty, too_large, duplicate, clearance, department, archived, nested, manifest. `existing` is the
+    document that a duplicate is of; only documents that the uploader manages are ever compared, so that none betrays
+    its existence.
     """
 
     def __init__(self, reason: str, message: str, *, existing: Document | None = None) -> None:
@@ -70,19 +77,35 @@ class UploadRejected(Exception):
         self.existing = existing
 
 
-def register_upload(file: File[bytes], *, file_name: str, uploader: User, metadata: DocumentMetadata) -> Document:
+def register_upload(
+    file: File[bytes],
+    *,
+    file_name: str,
+    uploader: User,
+    metadata: DocumentMetadata,
+    batch: UploadBatch | None = None,
+) -> Document:
     """Take in an uploaded file on behalf of this person. See `register`."""
-    return register(file, file_name=file_name, viewer=viewer_for(uploader), metadata=metadata)
+    return register(file, file_name=file_name, viewer=viewer_for(uploader), metadata=metadata, batch=batch)
 
 
-def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: DocumentMetadata) -> Document:
+def register(
+    file: File[bytes],
+    *,
+    file_name: str,
+    viewer: Viewer,
+    metadata: DocumentMetadata,
+    batch: UploadBatch | None = None,
+    part_of: PartOf | None = None,
+) -> Document:
     """Store the file and note the document as queued; on commit its id goes to the queue.
 
-    Raises UploadRejected, with nothing kept, and PermissionDenied for people who do not curate.
+    `batch` and `part_of` say what it came with and in. Raises UploadRejected, with nothing kept, PermissionDenied for
+    people who do not curate, and Superseded where the container's run holds it no more.
     """
     clearance = _permitted(viewer, metadata)
     file_name = clean_file_name(file_name)
-    sha256, size = _fingerprint(file, file_name)
+    sha256, size = fingerprint(file, file_name)
     _refuse_twin(viewer, sha256, file_name)
     document = Document(
         title=clean_title(metadata.title),
@@ -100,9 +123,14 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
         visible_from=metadata.visible_from,
         visible_until=metadata.visible_until,
         owner_id=viewer.user_id,
+        batch=batch,
+        parent=part_of.container if part_of else None,
+        part=part_of.place if part_of else "",
     )
 
     def save(name: str) -> None:
+        if part_of:
+            held(part_of.container.pk, part_of.run)
         document.file = name
         # Of two uploads of one file at the same moment the second waits here, and then sees the first.
         with connection.cursor() as cursor:
@@ -112,45 +140,8 @@ def register(file: File[bytes], *, file_name: str, viewer: Viewer, metadata: Doc
         document.shared_with.set(metadata.shared_with)
         document.tags.set(tags_named(metadata.tags, viewer))
 
-    _store(document, file, save)
+    store(document, file, save)
     return document
-
-
-def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Document:
-    """Give a document a new original. What is served now, text and file, stays until the new one is ready.
-
-    Raises UploadRejected when the file is empty, too large, or what the document already holds, and when the document
-    is archived.
-    """
-    file_name = clean_file_name(file_name)
-    sha256, size = _fingerprint(file, file_name)
-    _refuse_replacement(document, sha256, file_name)
-
-    def save(name: str) -> None:
-        document.refresh_from_db(from_queryset=Document.objects.select_for_update())
-        _refuse_replacement(document, sha256, file_name)
-        if document.is_searchable:
-            discard(document.next_file)
-            document.next_file, document.next_file_name = name, file_name
-            document.next_file_size, document.next_sha256 = size, sha256
-        else:
-            discard(document.file)
-            document.file, document.file_name, document.file_size, document.sha256 = name, file_name, size, sha256
-        document.status, document.progress, document.error, document.error_reason = Status.QUEUED, 0, "", ""
-        # A run that still reads the old original finds out that it does not hold the document any more.
-        document.run = None
-        document.save()
-
-    _store(document, file, save)
-    return document
-
-
-def enqueue(document_id: UUID) -> None:
-    """Hand a document to the workers. When the broker is away it stays queued, and `reconcile` finds it."""
-    try:
-        current_app.send_task("ingestion.ingest", [str(document_id)])
-    except OperationalError:
-        logger.warning("broker away; document %s waits for reconcile", document_id)
 
 
 def clean_file_name(name: str) -> str:
@@ -186,7 +177,7 @@ def _permitted(viewer: Viewer, metadata: DocumentMetadata) -> int:
     return metadata.clearance or viewer.effective_clearance
 
 
-def _fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
+def fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
     """SHA-256 in hex and size in bytes of what is read, not of what was announced."""
     digest, size = hashlib.sha256(), 0
     file.seek(0)
@@ -203,33 +194,31 @@ def _fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
 
 
 def _refuse_twin(viewer: Viewer, sha256: str, file_name: str) -> None:
-    """Raise UploadRejected where a document that the viewer manages holds this very file."""
-    same = Q(sha256=sha256) | Q(next_sha256=sha256)
+    """Raise UploadRejected where a document that the viewer manages holds this very file.
+
+    Attachments are not in the way: they are read by whoever reads their mail, which may not be meant for this file.
+    """
+    same = Q(sha256=sha256, is_attachment=False) | Q(next_sha256=sha256, is_attachment=False)
     twin = Document.objects.manageable_by(viewer).filter(same).exclude(status=Status.ARCHIVED).first()
     if twin:
         raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
 
 
-def _refuse_replacement(document: Document, sha256: str, file_name: str) -> None:
-    """Raise UploadRejected where this document cannot take this file."""
-    if document.status == Status.ARCHIVED:
-        raise UploadRejected("archived", "This document is archived. Restore it before you replace its file.")
-    if sha256 == (document.next_sha256 or document.sha256):
-        raise UploadRejected(
-            "duplicate", f"“{file_name}” is the file that this document already has.", existing=document
-        )
+def store(document: Document, file: File[bytes], save: Callable[[str], None]) -> None:
+    """Write the original, then the row (`save`); when either cannot be written the original goes again.
 
-
-def _store(document: Document, file: File[bytes], save: Callable[[str], None]) -> None:
-    """Write the original, then the row; when either cannot be written the original goes again."""
+    `save` is called in a transaction of its own.
+    """
     storage = document.file.storage
     name = original_path(document, "")
     try:
         name = storage.save(name, file)
         with transaction.atomic():
+            hold(storage, name)
             save(name)
     except BaseException:
-        storage.delete(name)
+        # Whether the row was written is not known when the database went away while it wrote.
+        remove_unless_referred(storage, name)
         raise
     # Outside of the `try`: from here on the row is written, and whatever the queue does its original stays.
     transaction.on_commit(lambda: enqueue(document.pk), robust=True)

@@ -1,7 +1,8 @@
 """What scores know of the corpus as a whole: the centre of each language, and how rare each word is.
 
 All of it is counted over public chunks alone (clearance 1, whole institution, visible now): a statistic over hidden
-documents would betray them. It is made anew when something has changed, and is a minute old at most.
+documents would betray them. It is made anew when something has changed, and is a minute old at most. Each vector space
+has centres of its own; those of a second one are counted before it is switched to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from django.db.models import BigIntegerField, Count, F, Func, Sum, TextField, Va
 from django.db.models.functions import Cast, Concat
 
 from accounts.clearance import PUBLIC_VIEWER
-from ingestion.models import Chunk, Document, LanguageCentre, Term, VectorSpace
+from ingestion import vectorspace
+from ingestion.models import Chunk, Document, LanguageCentre, SpaceState, Term, VectorSpace
 
 SHRINKAGE = 20
 """Chunks' weight of the overall centre in a language's own: the mean of a handful of chunks is their topic, not their
@@ -30,15 +32,32 @@ def refresh() -> bool:
     """Count anew if the corpus has changed since; whether that was done. Another worker's count is left to finish."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        if not cursor.fetchone()[0] or not _changed():
+        if not cursor.fetchone()[0]:
             return False
-        public, params = Chunk.objects.visible_to(PUBLIC_VIEWER).values("pk").order_by().query.sql_with_params()
-        _count_centres(cursor, public, params)
+        space = vectorspace.hold()
+        if space.id is None or not _changed(space.id):
+            return False
+        public, params = _public_chunks()
+        _count_centres(cursor, space.id, "embedding", public, params)
         _count_terms(cursor, public, params)
     return True
 
 
-def _changed() -> bool:
+def count_centres_of_second(space: VectorSpace) -> None:
+    """Count the centres of the space that is to become the live one, so that it has them from its first search on."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        vectorspace.hold()
+        if VectorSpace.objects.exclude(state=SpaceState.LIVE).filter(pk=space.pk).exists():
+            _count_centres(cursor, space.pk, "second_embedding", *_public_chunks())
+
+
+def _public_chunks() -> tuple[str, tuple[Any, ...]]:
+    """What selects the ids of the chunks that everybody may see."""
+    sql, params = Chunk.objects.visible_to(PUBLIC_VIEWER).values("pk").order_by().query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _changed(space_id: int) -> bool:
     """Whether the public documents are others than at the last count, or were touched; notes that they are counted.
 
     The sum of a hash of each tells it, not the newest date: of two that are written at once the older date may be
@@ -49,27 +68,31 @@ def _changed() -> bool:
     public = Document.objects.visible_to(PUBLIC_VIEWER).order_by()
     found = public.annotate(hashed=hashed).aggregate(sum=Cast(Sum(F("hashed")), TextField()), count=Count("pk"))
     state = f"{found['count']} {found['sum']}"
-    return bool(VectorSpace.objects.exclude(counted=state).update(counted=state))
+    return bool(VectorSpace.objects.filter(pk=space_id).exclude(counted=state).update(counted=state))
 
 
-def _count_centres(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> None:
-    """One centre for each language and one for all, the small ones drawn towards the latter."""
+def _count_centres(cursor: CursorWrapper, space_id: int, column: str, public: str, params: Sequence[Any]) -> None:
+    """One centre for each language and one for all, the small ones drawn towards the latter.
+
+    `column` holds the space's vectors, until this transaction ends.
+    """
     cursor.execute(
-        f"SELECT language, avg(embedding)::real[], count(*) FROM ingestion_chunk "  # noqa: S608  # nosec B608  # a queryset's SQL
-        f"WHERE id IN ({public}) AND embedding IS NOT NULL GROUP BY language ORDER BY language",
+        f"SELECT language, avg({column})::real[], count(*) FROM ingestion_chunk "  # noqa: S608  # nosec B608  # a queryset's SQL
+        f"WHERE id IN ({public}) AND {column} IS NOT NULL GROUP BY language ORDER BY language",
         params,
     )
     means = {language: (np.array(mean), count) for language, mean, count in cursor.fetchall()}
-    LanguageCentre.objects.all().delete()
+    LanguageCentre.objects.filter(space=space_id).delete()
     if not means:
         return
     total = sum(count for _, count in means.values())
     overall = sum(mean * count for mean, count in means.values()) / total
-    centres = [LanguageCentre(language="", vector=overall.tolist(), chunks=total)]
+    centres = [LanguageCentre(space_id=space_id, language="", vector=overall.tolist(), chunks=total)]
     for language, (mean, count) in means.items():
         if language:
             drawn = (mean * count + overall * SHRINKAGE) / (count + SHRINKAGE)
-            centres.append(LanguageCentre(language=language, vector=drawn.tolist(), chunks=count))
+            drawn_to = drawn.tolist()
+            centres.append(LanguageCentre(space_id=space_id, language=language, vector=drawn_to, chunks=count))
     LanguageCentre.objects.bulk_create(centres)
 
 

@@ -53,12 +53,8 @@ def known_tags(viewer: Viewer) -> QuerySet[Tag]:
     return Tag.objects.filter(Exists(seen) | Exists(managed))
 
 
-def tags_named(names: Iterable[str], viewer: Viewer) -> list[Tag]:
-    """The tags of these clean names, made where there are none; to be called when a document is given them.
-
-    A tag that the viewer knows in another case is that tag. Any other is made as it is written, whether or not there is
-    such a row already: nobody can tell.
-    """
+def spelt(names: Iterable[str], viewer: Viewer) -> list[str]:
+    """These clean names as `tags_named` would take them: like a tag that the viewer knows in another case."""
     wanted = list(dict.fromkeys(names))
     if not wanted:
         return []
@@ -71,7 +67,19 @@ def tags_named(names: Iterable[str], viewer: Viewer) -> list[Tag]:
         .values_list("folded", "name")
     ):
         known.setdefault(folded, []).append(name)
-    chosen = {name if name in (spellings := known.get(name.lower(), [name])) else spellings[0] for name in wanted}
+    chosen = [name if name in (spellings := known.get(name.lower(), [name])) else spellings[0] for name in wanted]
+    return list(dict.fromkeys(chosen))
+
+
+def tags_named(names: Iterable[str], viewer: Viewer) -> list[Tag]:
+    """The tags of these clean names, made where there are none; to be called when a document is given them.
+
+    A tag that the viewer knows in another case is that tag. Any other is made as it is written, whether or not there is
+    such a row already: nobody can tell.
+    """
+    chosen = spelt(names, viewer)
+    if not chosen:
+        return []
     # Of two people who make the same tag at the same moment both find it.
     Tag.objects.bulk_create([Tag(name=name) for name in chosen], ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=chosen))

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
-from functools import partial
-from typing import Any
 from uuid import UUID
 
-from celery import current_app
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from kombu.exceptions import ChannelError
-from kombu.exceptions import OperationalError as BrokerError
 
-from ingestion import vectorspace
-from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
-from ingestion.models import WORKING, Chunk, Document, Status
-from ingestion.registration import enqueue
-from ingestion.runs import recipe_of
-
-STALE_AFTER = timedelta(minutes=5)
-"""A run without a sign of life for this long is dead. One embedding batch may take up to a minute."""
+from ingestion.models import Chunk, Document, EarlierVersion, Status
+from ingestion.originals import discard
+from ingestion.queueing import requeue
+from ingestion.runs import lock_all, recipe_of
 
 UNAVAILABLE = "no_embedding_node"
 """The reason of a document that waits for an embedding node."""
+
+WITH_ITS_MAIL = "with_its_mail"
+"""The reason of an attachment that was archived because its mail was, and that comes back with it."""
 
 
 def retry(*documents: Document) -> None:
@@ -53,78 +45,54 @@ def metadata_changed(document: Document) -> None:
         retry(document)
 
 
+@transaction.atomic
 def archive(*documents: Document) -> None:
-    """Take documents out of every search at once. Their chunks stay, so that they can be restored."""
-    Document.objects.filter(pk__in=_ids(documents)).update(
-        status=Status.ARCHIVED, is_searchable=False, run=None, updated_at=timezone.now()
-    )
+    """Take documents out of every search at once, and their attachments with them.
+
+    Their chunks stay, so that they can be restored.
+    """
+    given = Document.objects.filter(pk__in=_ids(documents))
+    lock_all(Document.objects.filter(pk__in=[*_ids(documents), *_attached(_ids(documents))]))
+    away = {"status": Status.ARCHIVED, "is_searchable": False, "run": None, "updated_at": timezone.now()}
+    given.update(**away)
+    attached = Document.objects.filter(pk__in=_attached(_ids(documents))).exclude(status=Status.ARCHIVED)
+    attached.update(error_reason=WITH_ITS_MAIL, error="Archived with the mail that it came with.", **away)
 
 
 @transaction.atomic
 def restore(*documents: Document) -> None:
-    """Bring archived documents back: what they served is found again at once, and their state is checked anew."""
+    """Bring archived documents back: what they served is found again at once, and their state is checked anew.
+
+    Attachments that were archived with their mail come back with it.
+    """
     archived = Document.objects.filter(pk__in=_ids(documents), status=Status.ARCHIVED)
-    served = Exists(Chunk.objects.filter(document=OuterRef("pk"), staged=False))
-    archived.update(is_searchable=served)
-    requeue(archived)
+    ids = lock_all(archived)
+    with_them = Document.objects.filter(
+        pk__in=_attached(ids, status=Status.ARCHIVED, error_reason=WITH_ITS_MAIL), status=Status.ARCHIVED
+    )
+    back = Document.objects.filter(pk__in=[*ids, *lock_all(with_them)])
+    back.update(is_searchable=Exists(Chunk.objects.filter(document=OuterRef("pk"), staged=False)))
+    requeue(back)
 
 
 @transaction.atomic
-def reembed() -> int:
-    """Drop all vectors and embed the corpus anew with the configured model; how many documents are queued for it.
-
-    The corpus stays searchable by words meanwhile.
-    """
-    vectorspace.reset(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
-    return requeue(Document.objects.exclude(status__in=[Status.ARCHIVED, Status.FAILED]))
-
-
-def reconcile() -> int:
-    """Queue again what is not as it should be; how many documents that were.
-
-    That is: runs that died, documents whose message was lost, and documents that waited for an embedding node when
-    one answers again. A long queue is not a loss: waiting documents count as lost only when the queue is empty.
-    """
-    long_ago = timezone.now() - STALE_AFTER
-    unfinished = Document.objects.filter(status__in=WORKING)
-    lost = Q(run_seen_at__lt=long_ago, status__in=[Status.EXTRACTING, Status.EMBEDDING]) & ~Q(error_reason=UNAVAILABLE)
-    if _queue_is_empty():
-        lost |= Q(status=Status.QUEUED, updated_at__lt=timezone.now() - timedelta(minutes=1))
-    if unfinished.filter(error_reason=UNAVAILABLE).exists() and _nodes_answer():
-        lost |= Q(error_reason=UNAVAILABLE)
-    return requeue(unfinished.filter(lost))
+def delete(*documents: Document) -> None:
+    """Delete documents for good, with their attachments, their chunks and all stored files of theirs."""
+    ids = [*_ids(documents), *_attached(_ids(documents))]
+    lock_all(Document.objects.filter(pk__in=ids))
+    going = Document.objects.filter(pk__in=ids)
+    files = [file for one in going for file in (one.file, one.next_file)]
+    files += [version.file for version in EarlierVersion.objects.filter(document__in=ids)]
+    going.delete()
+    discard(*files)
 
 
-def _queue_is_empty() -> bool:
-    """Whether no document waits in the broker; not known to be so when the broker is away."""
-    try:
-        with current_app.connection_for_read() as connection:
-            # Without this it would try for ever to connect.
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            channel: Any = connection.default_channel
-            return bool(channel.queue_declare(queue="ingestion", passive=True).message_count == 0)
-    except ChannelError:
-        return True  # Redis keeps no empty list, so that a queue without messages is one that does not exist
-    except BrokerError:
-        return False
-
-
-def _nodes_answer() -> bool:
-    """Whether documents can be embedded now: a node answers, and with the model that the corpus is embedded with."""
-    try:
-        client_from_settings().describe()
-    except EmbeddingUnavailable:
-        return False
-    return not vectorspace.mismatch(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
-
-
-def requeue(documents: QuerySet[Document]) -> int:
-    """Set these documents queued and hand them to the workers on commit; how many they were."""
-    with transaction.atomic():
-        ids = list(documents.select_for_update().values_list("pk", flat=True))
-        Document.objects.filter(pk__in=ids).update(
-            status=Status.QUEUED, progress=0, error="", error_reason="", run=None, updated_at=timezone.now()
-        )
-        for document_id in ids:
-            transaction.on_commit(partial(enqueue, document_id), robust=True)
-    return len(ids)
+def _attached(ids: Iterable[UUID], **conditions: object) -> list[UUID]:
+    """The attachments of these documents that meet the conditions, and the attachments of those, and so on."""
+    found: list[UUID] = []
+    level = list(ids)
+    while level:
+        attachments = Document.objects.filter(parent__in=level, is_attachment=True, **conditions)
+        level = list(attachments.values_list("pk", flat=True))
+        found += level
+    return found

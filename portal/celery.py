@@ -14,8 +14,10 @@ app.autodiscover_tasks()
 
 
 @worker_init.connect
-def require_vector_space(**_: Any) -> None:
-    """A worker does not start where it would put vectors of another model beside the stored ones."""
-    from ingestion.vectorspace import require_at_start
+def prepare_worker(**_: Any) -> None:
+    """A worker says where the settings name another model than the one that is in use, and makes ready to read."""
+    from ingestion import extraction
+    from ingestion.vectorspace import prepare_process
 
-    require_at_start()
+    prepare_process()
+    extraction.prepare()

@@ -17,7 +17,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from accounts.clearance import Role
-from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
+from ingestion import vectorspace
+from ingestion.embeddings import EmbeddingUnavailable
 from portal.celery import app as celery_app
 
 TIMEOUT_SECONDS = 1.5
@@ -66,8 +67,14 @@ def _replicas() -> dict[str, Any]:
 
 
 def _embedding() -> dict[str, Any]:
-    description = client_from_settings().describe()
-    if description.dimensions != settings.EMBEDDING_DIMENSIONS:
+    try:
+        space = vectorspace.live()
+    except (OperationalError, InterfaceError):
+        space = vectorspace.configured()  # the database has a check of its own
+    finally:
+        connection.close()
+    description = space.client().describe()
+    if description.dimensions != space.dimensions:
         raise EmbeddingUnavailable(f"the model gives {description.dimensions} dimensions")
     return {"model": description.name, "dimensions": description.dimensions}
 

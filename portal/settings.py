@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
+from ingestion.extraction_settings import limits_from
 from portal.policies import UNUSED_FEATURES, content_security_policy
 from portal.unfold import UNFOLD  # noqa: F401  (a setting)
 
@@ -178,12 +180,28 @@ MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STORAGES = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        # Originals are served by a view that asks the access rule, never from an address of their own.
-        "OPTIONS": {"location": MEDIA_ROOT, "base_url": None},
+# Originals are in a bucket where one is named, else in the folder. Either way they are served by a view that asks the
+# access rule, never from an address of their own.
+MEDIA_S3_BUCKET = env.str("MEDIA_S3_BUCKET", default="")
+_folder = {"BACKEND": "ingestion.storage.FolderStorage", "OPTIONS": {"location": MEDIA_ROOT, "base_url": None}}
+_bucket = {
+    "BACKEND": "ingestion.storage_s3.BucketStorage",
+    "OPTIONS": {
+        "bucket_name": MEDIA_S3_BUCKET,
+        # Empty: Amazon's own.
+        "endpoint_url": env.str("MEDIA_S3_ENDPOINT", default="") or None,
+        "region_name": env.str("MEDIA_S3_REGION", default="") or None,
+        # Without them boto looks where it always does, as in the role of the machine.
+        "access_key": env.str("MEDIA_S3_ACCESS_KEY", default="") or None,
+        "secret_key": env.str("MEDIA_S3_SECRET_KEY", default="") or None,
+        "default_acl": None,
+        "querystring_auth": False,
+        "file_overwrite": False,
+        "signature_version": "s3v4",
     },
+}
+STORAGES = {
+    "default": _bucket if MEDIA_S3_BUCKET else _folder,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=200 * 1024 * 1024)
@@ -191,6 +209,8 @@ MAX_FILES_PER_UPLOAD = 100
 MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2 * 1024**3)
 # Above the form's own limit, so that the form can say what is wrong instead of a bare 400.
 DATA_UPLOAD_MAX_NUMBER_FILES = 10 * MAX_FILES_PER_UPLOAD
+# Originals are compared with their checksums a bit at a time: so many bytes every five minutes at most.
+VERIFY_BYTES_AT_ONCE = env.int("VERIFY_BYTES_AT_ONCE", default=512 * 1024**2)
 
 # --- Queue -------------------------------------------------------------------------------------------------------
 
@@ -201,14 +221,48 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A run without a sign of life for so long is dead. One step (a batch of embeddings, a large file) takes less.
+INGESTION_STALE_SECONDS = env.int("INGESTION_STALE_SECONDS", default=300)
+# How often the clock looks for what was lost.
+INGESTION_RECONCILE_SECONDS = env.int("INGESTION_RECONCILE_SECONDS", default=60)
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_ROUTES = {"ingestion.ingest": {"queue": "ingestion"}}
-# An unacknowledged task comes back after an hour; a document is given up for dead much earlier by `reconcile`.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 10, "socket_connect_timeout": 2}
+CELERY_TASK_ROUTES = {"ingestion.ingest": {"queue": "ingestion"}, "ingestion.reembed": {"queue": "reembed"}}
+# A worker or a clock that finds the queue away tries on for as long as it takes.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# When the queue comes back, the task in hand has gone on: what it did is in the database, whatever the queue forgot.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# The last resort against a task that hangs. Extraction and embedding have limits of their own, which are far shorter;
+# the longest document takes a slow node two hours.
+CELERY_TASK_TIME_LIMIT = 5 * 3600
+# An unacknowledged task comes back later than any task can last, or two workers would take a long document from each
+# other. That of a dead worker need not come back: `reconcile` finds its document after INGESTION_STALE_SECONDS.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 6 * 3600,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+}
+# Kilobytes after which a worker's process gives way to a new one, between two tasks. It takes some 150,000.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
 CELERY_BEAT_SCHEDULE = {
     "refresh-statistics": {"task": "ingestion.refresh_statistics", "schedule": timedelta(minutes=1)},
-    "reconcile": {"task": "ingestion.reconcile", "schedule": timedelta(minutes=1)},
+    "reconcile": {"task": "ingestion.reconcile", "schedule": timedelta(seconds=INGESTION_RECONCILE_SECONDS)},
+    "mend": {"task": "ingestion.mend", "schedule": timedelta(hours=1)},
+    "verify-originals": {"task": "ingestion.verify_originals", "schedule": timedelta(minutes=5)},
+    "clean-originals": {
+        "task": "ingestion.clean_originals",
+        "schedule": crontab(day_of_week="sunday", hour="3", minute="30"),
+    },
+    "resume-reembedding": {
+        "task": "ingestion.resume_reembedding",
+        "schedule": timedelta(seconds=INGESTION_RECONCILE_SECONDS),
+    },
+    # Mondays at seven in the morning, UTC: when people plan their week.
+    "remind-of-reviews": {
+        "task": "ingestion.remind_of_reviews",
+        "schedule": crontab(day_of_week="monday", hour="7", minute="0"),
+    },
     "clear-sessions": {"task": "accounts.clear_sessions", "schedule": timedelta(hours=1)},
     "purge-tokens": {"task": "accounts.purge_tokens", "schedule": timedelta(days=1)},
     "purge-audit": {"task": "search.purge_audit", "schedule": timedelta(days=1)},
@@ -222,6 +276,14 @@ EMBEDDING_DIMENSIONS = env.int("EMBEDDING_DIMENSIONS", default=1024)
 
 # Languages whose stop words and word stems a query is read with, beside the plain words (ISO 639-1).
 SEARCH_LANGUAGES = env.list("SEARCH_LANGUAGES", default=["en", "de", "fr", "es"])
+
+# --- Reading files ------------------------------------------------------------------------------------------------
+
+# What one file may cost before it is given up: EXTRACTION_SECONDS, EXTRACTION_MEMORY_MB and others.
+try:
+    EXTRACTION_LIMITS = limits_from(env.ENVIRON)
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from error
 
 # --- People ------------------------------------------------------------------------------------------------------
 
@@ -367,6 +429,20 @@ USE_I18N = True
 # Dates and times in the one form that the pages use.
 FORMAT_MODULE_PATH = "portal.formats"
 USE_TZ = True
+
+# --- Mail --------------------------------------------------------------------------------------------------------
+
+# Where mail goes out, as smtp://host:25 or smtp+tls://user:password@host:587; without it none is sent.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+SENDS_MAIL = bool(EMAIL_URL)
+_mail = env.email_url_config(EMAIL_URL or "dummymail://")
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_BACKEND"], _mail["EMAIL_HOST"], _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"] or "", _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = _required("EMAIL_FROM") if SENDS_MAIL else "cloister@localhost"
+# What links in mail begin with, such as https://search.example.ac.uk/: no request tells it there.
+PUBLIC_URL = _required("PUBLIC_URL") if SENDS_MAIL else ""
 
 # --- Operators ---------------------------------------------------------------------------------------------------
 

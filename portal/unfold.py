@@ -25,15 +25,18 @@ def _at(name: str) -> Any:
     return lambda request: request.path == str(reverse_lazy(name))
 
 
-def _below(name: str, *, but_not: str = "") -> Any:
-    """Marks a menu line on its page and all below it, except the one that has a line of its own."""
+def _below(name: str, *, but_not: tuple[str, ...] = ()) -> Any:
+    """Marks a menu line on its page and all below it, except those that have a line of their own."""
 
     def active(request: HttpRequest) -> bool:
-        other = but_not and request.path == str(reverse_lazy(but_not))
+        other = any(request.path == str(reverse_lazy(one)) for one in but_not)
         return request.path.startswith(str(reverse_lazy(name))) and not other
 
     return active
 
+
+OF_THEIR_OWN = tuple(f"admin:ingestion_document_{name}" for name in ("upload", "uploads", "failures", "collection"))
+"""Pages about documents that have a line of their own in the menu."""
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Cloister",
@@ -66,15 +69,32 @@ UNFOLD: dict[str, Any] = {
                         "title": "All documents",
                         "icon": "description",
                         "link": reverse_lazy("admin:ingestion_document_changelist"),
-                        "active": _below(
-                            "admin:ingestion_document_changelist", but_not="admin:ingestion_document_upload"
-                        ),
+                        "active": _below("admin:ingestion_document_changelist", but_not=OF_THEIR_OWN),
+                    },
+                    {
+                        "title": "Collection",
+                        "icon": "table_chart",
+                        "link": reverse_lazy("admin:ingestion_document_collection"),
+                        "active": _at("admin:ingestion_document_collection"),
+                    },
+                    {
+                        "title": "Failures",
+                        "icon": "report",
+                        "link": reverse_lazy("admin:ingestion_document_failures"),
+                        "active": _at("admin:ingestion_document_failures"),
                     },
                     {
                         "title": "Upload",
                         "icon": "upload_file",
                         "link": reverse_lazy("admin:ingestion_document_upload"),
                         "active": _at("admin:ingestion_document_upload"),
+                        "permission": _uploads,
+                    },
+                    {
+                        "title": "My uploads",
+                        "icon": "inventory_2",
+                        "link": reverse_lazy("admin:ingestion_document_uploads"),
+                        "active": _at("admin:ingestion_document_uploads"),
                         "permission": _uploads,
                     },
                 ],

@@ -8,6 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 application = get_wsgi_application()
 
-from ingestion.vectorspace import require_at_start  # noqa: E402  (models can be imported from here on)
+from ingestion.vectorspace import prepare_process  # noqa: E402  (models can be imported from here on)
 
-require_at_start()
+prepare_process()

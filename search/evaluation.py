@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.clearance import OPERATOR, Audience, Clearance
@@ -124,7 +123,7 @@ def loaded(judged: JudgedSet) -> Iterator[tuple[Department, dict[str, str]]]:
     that is rolled back; the statistics that scores use are counted anew with the set.
     """
     with transaction.atomic():
-        vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+        vectorspace.settle()
         department = Department.objects.create(name=f"Evaluation {uuid.uuid4()}")
         names = _load(judged, department)
         deadline = time.monotonic() + STATISTICS_SECONDS

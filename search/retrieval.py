@@ -27,6 +27,7 @@ from ingestion.lexemes import TEXT_SEARCH_CONFIGS, searchable
 from ingestion.models import Chunk, Document
 from search.query import Mode, SearchQuery
 from search.ranking import Candidate
+from search.vectors import QueryVector
 
 Narrowable = TypeVar("Narrowable", bound=QuerySet[Any])
 
@@ -79,22 +80,32 @@ class QueryWords:
         return " | ".join(self.forms)
 
 
-def candidates(query: SearchQuery, *, viewer: Viewer, vector: Sequence[float] | None) -> list[Candidate]:
-    """The chunks that the legs propose, by meaning (where there is a vector) and by words."""
+class SpaceChanged(Exception):
+    """The query was embedded with a model that is not the live one any more: embed it anew, and ask again."""
+
+
+def candidates(query: SearchQuery, *, viewer: Viewer, vector: QueryVector | None) -> list[Candidate]:
+    """The chunks that the legs propose, by meaning (where there is a vector) and by words.
+
+    Raises SpaceChanged, before anything is compared, where the vector is not of the live space.
+    """
     visible = Chunk.objects.visible_to(viewer).order_by()
     documents = narrowed(Document.objects.visible_to(viewer).order_by(), query)
     words = QueryWords((), ()) if query.mode is Mode.SEMANTIC else read_words(query.text)
     with transaction.atomic():
         survey = _survey(documents) if vector is not None else None
+        if vector is not None and survey is not None and survey.space_key != vector.space.key:
+            raise SpaceChanged
         if survey and survey.exact:
             # The same chunks, reached through their documents: a fraction of the time where few are left (decision 2).
             chunks = visible.filter(document__in=documents.values("pk"))
         else:
             chunks = narrowed(visible, query, "document__")
-        legs = _semantic(chunks, vector, survey) if vector is not None and survey else []
+        numbers = vector.numbers if vector is not None else None
+        legs = _semantic(chunks, numbers, survey) if numbers is not None and survey else []
         if words.forms:
             legs.append(_lexical(chunks, words))
-        return _candidates(_run(legs, words, vector)) if legs else []
+        return _candidates(_run(legs, words, numbers)) if legs else []
 
 
 def read_words(text: str) -> QueryWords:
@@ -116,12 +127,14 @@ def nearest_documents(document: Document, *, viewer: Viewer, limit: int) -> list
     """Other visible documents whose passages mean what this one's first passage means, nearest first."""
     visible = Chunk.objects.visible_to(viewer)
     first = visible.filter(document=document, embedding__isnull=False).order_by("position")
-    vector = first.values_list("embedding", flat=True).first()
-    if vector is None:
-        return []
     others = visible.exclude(document=document).order_by()
+    # In one transaction the column's vectors stay those of one model (vectorspace.hold).
     with transaction.atomic():
-        leg = _nearest(others, vector, exact=_survey(Document.objects.visible_to(viewer)).exact)
+        survey = _survey(Document.objects.visible_to(viewer))
+        vector = first.values_list("embedding", flat=True).first()
+        if vector is None:
+            return []
+        leg = _nearest(others, vector, exact=survey.exact)
         # The index scan may hand them over a little out of order.
         near = sorted((distance, str(pk)) for distance, pk in leg.values_list("distance", "document_id"))  # type: ignore[misc]
     return [UUID(pk) for pk in dict.fromkeys(pk for _, pk in near)][:limit]
@@ -129,13 +142,14 @@ def nearest_documents(document: Document, *, viewer: Viewer, limit: int) -> list
 
 @dataclass(frozen=True)
 class Survey:
-    """What decides how the nearest chunks are looked for: how many there are, and of which languages.
+    """What decides how the nearest chunks are looked for: how many there are, of which languages, in which space.
 
     The languages' sizes are counted over public chunks: they choose a way, and betray nothing by it.
     """
 
     visible_chunks: int
     languages: Mapping[str, int]
+    space_key: str | None
 
     @property
     def exact(self) -> bool:
@@ -151,19 +165,27 @@ class Survey:
 
 
 def _survey(documents: QuerySet[Document]) -> Survey:
-    """Count the documents' chunks, and let HNSW go on until enough visible chunks are found (in this transaction)."""
+    """Count the documents' chunks, and let HNSW go on until enough visible chunks are found (in this transaction).
+
+    It looks at the table of spaces, and so the one that it finds live stays so until the transaction ends
+    (vectorspace.hold).
+    """
     visible, params = documents.order_by().values("chunk_count").query.sql_with_params()
     sql = f"""
         SELECT (SELECT COALESCE(sum(chunk_count), 0) FROM ({visible}) AS visible),
                (SELECT COALESCE(json_object_agg(language, chunks), '{{}}') FROM ingestion_languagecentre
-                WHERE language <> ''),
+                WHERE language <> '' AND space_id = live.id),
+               live.id || ' ' || live.digest,
                set_config('hnsw.iterative_scan', 'relaxed_order', true),
                set_config('hnsw.ef_search', %s, true)
+        FROM (SELECT) AS one_row
+        LEFT JOIN ingestion_vectorspace AS live
+            ON live.state = 'live'
     """  # noqa: S608  # nosec B608  # a queryset's own SQL
     with connection.cursor() as cursor:
         cursor.execute(sql, [*params, str(EF_SEARCH)])
-        count, languages, *_ = cursor.fetchone()
-    return Survey(int(count), languages)
+        count, languages, space_key, *_ = cursor.fetchone()
+    return Survey(int(count), languages, space_key)
 
 
 def _semantic(chunks: QuerySet[Chunk], vector: Sequence[float], survey: Survey) -> list[QuerySet[Chunk]]:
@@ -220,7 +242,9 @@ def _run(legs: Iterable[QuerySet[Chunk]], words: QueryWords, vector: Sequence[fl
         word AS MATERIALIZED (SELECT * FROM unnest(%s::tsquery[], %s::float8[]) AS word (forms, idf)),
         bias AS MATERIALIZED (
             SELECT language, -(centre.vector <#> asked.vector) AS similarity
-            FROM ingestion_languagecentre AS centre, asked)
+            FROM ingestion_languagecentre AS centre
+            JOIN ingestion_vectorspace AS live ON live.id = centre.space_id AND live.state = 'live'
+            CROSS JOIN asked)
         SELECT chunk.id, document.id, 1 - (chunk.embedding <=> asked.vector::halfvec),
                COALESCE(own.similarity - every.similarity, 0),
                (SELECT COALESCE(sum(idf) FILTER (WHERE chunk.lexemes @@ forms) / sum(idf), 0) FROM word),

@@ -20,14 +20,17 @@ from search import metrics
 from search.models import SearchEvent
 from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
 from search.query import Mode, SearchQuery
-from search.ranking import Preference, RankedDocument, rank
-from search.retrieval import candidates, nearest_documents
+from search.ranking import Candidate, Preference, RankedDocument, rank
+from search.retrieval import SpaceChanged, candidates, nearest_documents
 from search.snippets import snippet
-from search.vectors import query_vector
+from search.vectors import QueryVector, query_vector
 
 logger = logging.getLogger(__name__)
 
 EMBEDDING_UNAVAILABLE = "embedding_unavailable"
+
+ATTEMPTS = 5
+"""How often a search is begun anew when the model of the corpus is changed under it, which is once as a rule."""
 
 
 def search(
@@ -63,18 +66,7 @@ def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitD
 
 
 def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
-    vector: list[float] | None = None
-    degraded: tuple[str, ...] = ()
-    if query.mode is not Mode.KEYWORD:
-        try:
-            vector = query_vector(query.text)
-        except EmbeddingUnavailable as error:
-            logger.warning("search without meaning: %s", error)
-            degraded = (EMBEDDING_UNAVAILABLE,)
-    asked = query
-    if degraded and query.mode is Mode.SEMANTIC:
-        asked = replace(query, mode=Mode.KEYWORD)
-    found = candidates(asked, viewer=viewer, vector=vector)
+    asked, degraded, found = _find(query, viewer)
     ranked = rank(found, Preference(viewer.campus_id, viewer.departments))
     described = _describe((document.document_id for document in ranked), viewer)
     ranked = [document for document in ranked if document.document_id in described]
@@ -94,6 +86,25 @@ def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
         timestamp=timezone.now(),
         response_time=round(time.perf_counter() - started, 4),
     )
+
+
+def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, ...], list[Candidate]]:
+    """The query as it was asked of the corpus, in which ways the answer is degraded, and the candidates."""
+    for attempt in range(ATTEMPTS):
+        vector: QueryVector | None = None
+        degraded: tuple[str, ...] = ()
+        if query.mode is not Mode.KEYWORD:
+            try:
+                vector = query_vector(query.text, anew=attempt > 0)
+            except EmbeddingUnavailable as error:
+                logger.warning("search without meaning: %s", error)
+                degraded = (EMBEDDING_UNAVAILABLE,)
+        asked = replace(query, mode=Mode.KEYWORD) if degraded and query.mode is Mode.SEMANTIC else query
+        try:
+            return asked, degraded, candidates(asked, viewer=viewer, vector=vector)
+        except SpaceChanged:
+            logger.info("the model was changed: the query is embedded anew")
+    raise RuntimeError(f"the model was changed {ATTEMPTS} times during one search")
 
 
 def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDocument]:

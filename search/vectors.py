@@ -5,25 +5,36 @@ from __future__ import annotations
 import hashlib
 from array import array
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 
-from django.conf import settings
 from django.core.cache import cache
 
-from ingestion.embeddings import client_from_settings
+from ingestion import vectorspace
+from ingestion.embeddings import client_for
 
 KEPT_SECONDS = 3600
 
 
-def query_vector(text: str) -> list[float]:
-    """The embedding of a query. Raises EmbeddingUnavailable when no node answers.
+@dataclass(frozen=True)
+class QueryVector:
+    """The embedding of a query, and the vector space that it lies in: it is compared with no other one's vectors."""
 
-    Shared between people: it says nothing of who asked or what they may see.
+    numbers: list[float]
+    space: vectorspace.Space
+
+
+def query_vector(text: str, *, anew: bool = False) -> QueryVector:
+    """The embedding of a query in the live space, as this process remembers it, or as the database has it `anew`.
+
+    Raises EmbeddingUnavailable when no node answers. Shared between people: it says nothing of who asked or what they
+    may see.
     """
+    space = vectorspace.remembered(anew=anew)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    key = f"vector:{settings.EMBEDDING_MODEL}:{settings.EMBEDDING_DIMENSIONS}:{digest}"
+    key = f"vector:{space.model}:{space.dimensions}:{space.digest}:{digest}"
     packed = cache.get(key)
     if packed is not None:
-        return list(array("f", b64decode(packed)))
-    vector = client_from_settings().embed_query(text)
-    cache.set(key, b64encode(array("f", vector).tobytes()).decode(), KEPT_SECONDS)
-    return vector
+        return QueryVector(list(array("f", b64decode(packed))), space)
+    numbers = client_for(space.model, space.dimensions, space.digest).embed_query(text)
+    cache.set(key, b64encode(array("f", numbers).tobytes()).decode(), KEPT_SECONDS)
+    return QueryVector(numbers, space)

@@ -118,13 +118,11 @@ def _bar(name: str, compared: Comparison) -> Bar:
 
 def _fill(connection: psycopg.Connection, chunks: int) -> None:
     """The corpus with its columns, and what scores know of it as a whole."""
-    from django.conf import settings
-
     from ingestion import statistics, vectorspace
 
     add_columns(connection, viewers())
     build(connection, Corpus(chunks, MIX, LANGUAGES, WINDOWED))
-    vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    vectorspace.settle()
     statistics.refresh()
 
 

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 from deploy.local.console import Console
+from deploy.local.debian import how_to_install, install_commands, run_logged
 from deploy.local.errors import LauncherError
 from deploy.local.home import Home
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL_SECONDS = 600.0
 
 _ASK_PLAYWRIGHT = """
 from playwright.sync_api import sync_playwright
@@ -45,36 +45,13 @@ def ensure_chromium(python: Path, home: Home, console: Console) -> str | None:
     found = find_chromium(python)
     if found:
         return found
-    is_root = os.geteuid() == 0 and shutil.which("apt-get") is not None
-    attempts = [[str(python), "-m", "playwright", "install", "chromium"]]
-    if is_root:
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-        # A bare machine knows no packages before the update; one that does is spared it.
-        attempts = [install, ["apt-get", "update"], install, *attempts]
+    attempts = [*install_commands("chromium"), [str(python), "-m", "playwright", "install", "chromium"]]
     console.say("Installing Chromium for the browser tests…")
     for command in attempts:
-        if _run(command, home):
+        if run_logged(command, home, "chromium"):
             found = find_chromium(python)
             if found:
                 return found
-    mend = "apt-get install chromium (as root)" if not is_root else "apt-get update && apt-get install chromium"
+    mend = how_to_install("chromium")
     console.say(f"No Chromium could be installed, so the browser tests will fail. What mends it: {mend}")
     return None
-
-
-def _run(command: list[str], home: Home) -> bool:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with home.log("chromium").open("ab") as log:
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0

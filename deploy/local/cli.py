@@ -10,20 +10,17 @@ from dataclasses import replace
 
 from deploy.local.console import Console
 from deploy.local.down import down
-from deploy.local.errors import LauncherError, StopRequested, explain
+from deploy.local.errors import LauncherError, explain
 from deploy.local.home import ROOT, Home, home_from_environment
 from deploy.local.install import Installation
-from deploy.local.lock import take_lock
 from deploy.local.portal import manage_command, portal_environment
 from deploy.local.stack import (
     Given,
     given_by_environment,
     make_stack,
-    require_machine,
     require_reachable,
 )
 from deploy.local.status import logs, status
-from deploy.local.temporary import run_beside, running_parts
 from deploy.local.testing import run_tests
 from deploy.local.up import Wish, up
 
@@ -113,37 +110,9 @@ def _default_port() -> int:
 
 def _manage(home: Home, arguments: list[str]) -> int:
     """Become manage.py in the environment of the running instance, or of the services that the environment gives."""
-    if arguments[:1] == ["reembed"] and home.secrets_file.exists() and not home.read_state():
-        return _manage_stopped(home, arguments)
     environment = _instance_environment(home)
     python, *rest = manage_command(Installation().python, *arguments)
     return os.execve(python, [python, *rest], environment)  # noqa: S606 (no shell is wanted)
-
-
-def _manage_stopped(home: Home, arguments: list[str]) -> int:
-    """Run a command on an instance that does not start as it is, its database and queue brought up for that long.
-
-    Only for `reembed`: it is what mends an instance whose configured model is not that of its vectors.
-    """
-    given = given_by_environment()
-    require_machine(given)
-    require_reachable(given)
-    lock = take_lock(home, "manage")
-    if lock is None:
-        raise LauncherError(f"Cloister is just starting or stopping in {home.path}: wait a moment, then try again.")
-    try:
-        console = Console(home.log("cloister"), sys.stderr)
-        installation = Installation()
-        installation.ensure(home, console)
-        stack = make_stack(home, installation, given, running=False)
-        environment = portal_environment(stack, port=_default_port(), demo=False)
-        with running_parts(home, stack) as supervisor:
-            command = list(manage_command(installation.python, *arguments))
-            return run_beside(supervisor, command, environment, f"{home.path}#manage")
-    except StopRequested:
-        return 130
-    finally:
-        lock.release()
 
 
 def _instance_environment(home: Home) -> dict[str, str]:

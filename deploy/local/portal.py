@@ -59,7 +59,7 @@ def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
             name="worker",
             command=(
                 *(python, "-m", "celery", "-A", "portal", "worker", "--concurrency", WORKER_CONCURRENCY),
-                *("--loglevel", "INFO", "-Q", "celery,ingestion,maintenance"),
+                *("--loglevel", "INFO", "-Q", "celery,ingestion,maintenance,reembed"),
                 # One worker has no neighbours to look for, which would take a second at each start.
                 *("--without-gossip", "--without-mingle"),
             ),

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
 from deploy.local.errors import LauncherError, StopRequested
-from deploy.local.home import Home
+from deploy.local.home import ROOT, Home
 from deploy.local.install import Installation
 from deploy.local.lock import take_lock
+from deploy.local.ocr import ensure_ocr
 from deploy.local.orphans import stop_orphans
 from deploy.local.portal import portal_environment
 from deploy.local.stack import (
@@ -25,6 +26,12 @@ from deploy.local.temporary import run_beside, running_parts
 # The address that Django's test client uses.
 TEST_HOST = "testserver"
 
+# Processes that share the tests, where there are as many cores; each needs some 500 MB with what its tests start.
+LANES = 2
+
+# With these a person looks on, which works in one process only.
+WATCHED = frozenset({"--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "--setup-plan", "--fixtures"})
+
 
 def run_tests(home: Home, arguments: list[str]) -> int:
     """Run pytest with these arguments and return its exit status.
@@ -37,10 +44,31 @@ def run_tests(home: Home, arguments: list[str]) -> int:
     installation.ensure(home, Console(home.log("cloister")), development=True)
     console = Console(home.log("cloister"))
     chromium = ensure_chromium(installation.python, home, console)
+    ensure_ocr(home, console)
     changes = {"CLOISTER_CHROMIUM": chromium} if chromium else {}
     console.say("Starting what the tests need…")
-    pytest = [str(installation.python), "-m", "pytest", *arguments]
+    given = given_by_environment()
+    # A cache that is given has other databases beside the one that is named, which are none of ours.
+    alone = bool(given.redis_url or given.broker_url)
+    lanes = [] if alone else lanes_wanted(arguments, cores=len(os.sched_getaffinity(0)))
+    pytest = [str(installation.python), "-m", "pytest", *lanes, *arguments]
     return run_with_own_parts(home, installation, console, pytest, changes)
+
+
+def lanes_wanted(arguments: list[str], *, cores: int) -> list[str]:
+    """The options with which pytest runs in several processes where that is quicker; none where it is not.
+
+    Arguments of the caller that say how many are obeyed.
+    """
+    plugin = ["-p", "deploy.local.lanes"]
+    if any(one.startswith(("-n", "--numprocesses")) for one in arguments):
+        return plugin
+    named = {one.split("::", 1)[0] for one in arguments if not one.startswith("-")}
+    files = [name for name in named if (ROOT / name).exists()]
+    one_file = len(files) == 1 and (ROOT / files[0]).is_file()
+    if one_file or WATCHED.intersection(arguments) or cores < LANES:
+        return []
+    return [*plugin, "-n", str(LANES)]
 
 
 def run_with_own_parts(

@@ -93,32 +93,6 @@ def test_services_given_by_the_environment_are_used(tmp_path: Path) -> None:
         host.down()
 
 
-def test_an_instance_whose_model_was_changed_says_what_mends_it_and_that_does(tmp_path: Path) -> None:
-    host = Instance(Home(tmp_path / "host"))
-    instance = Instance(Home(tmp_path / "changed"))
-    try:
-        host.up()
-        instance.up()
-        program = "from ingestion.vectorspace import require; require('multilingual-e5-small', 384)"
-        assert instance.run("manage", "shell", "-v", "0", "-c", program).returncode == 0
-        instance.down()
-        instance.environment = {
-            "OLLAMA_URLS": f"http://127.0.0.1:{host.home.read_ports()['embedding']}",
-            "EMBEDDING_MODEL": "multilingual-e5-small:latest",
-            "EMBEDDING_DIMENSIONS": "384",
-        }
-        refused = instance.run("up", "--detach", "--port", str(instance.port), "--no-demo")
-        assert refused.returncode == 1
-        assert "./cloister manage reembed" in last_line(refused)
-        mended = instance.run("manage", "reembed")
-        assert mended.returncode == 0, mended.stderr
-        assert instance.remains() == []
-        instance.up()
-    finally:
-        instance.down()
-        host.down()
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

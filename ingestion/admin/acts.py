@@ -19,7 +19,10 @@ from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.readers import CONFIRMED, ReadersPages
 from ingestion.audience import AudienceChange, access_of, archiving, note_changes, restoring
+from ingestion.metadata import with_attachments
 from ingestion.models import Document, Status
+from ingestion.runs import lock_all
+from ingestion.trail import note_edits, state_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Act:
     question: str = ""
     change: Callable[[Iterable[Document]], AudienceChange] | None = None
     """What it does to who sees the documents, if anything."""
+    noted: str = "document_retried"
+    """Its word in the trail of acts."""
 
 
 MOST_AT_ONCE = 500
@@ -53,9 +58,17 @@ ARCHIVE = Act(
     "archived; nobody finds them any more",
     "Archive?",
     archiving,
+    "document_archived",
 )
 RESTORE = Act(
-    (Status.ARCHIVED,), pipeline.restore, "Restored.", "It is back.", "restored", "Restore from the archive?", restoring
+    (Status.ARCHIVED,),
+    pipeline.restore,
+    "Restored.",
+    "It is back.",
+    "restored",
+    "Restore from the archive?",
+    restoring,
+    "document_restored",
 )
 
 
@@ -123,13 +136,15 @@ class DocumentActs(ReadersPages):
     def held(self, request: HttpRequest, ids: Iterable[UUID]) -> list[Document]:
         """Those of these documents that the person manages, as they stand, held until the transaction ends."""
         managed = Document.objects.manageable_by(viewer_of(request)).filter(pk__in=ids)
-        # Everybody holds several in one order, so that no two wait for each other.
-        return list(managed.select_for_update().order_by("pk"))
+        return list(managed.filter(pk__in=lock_all(managed)).order_by("pk"))
 
     def _do(self, request: HttpRequest, held: list[Document], act: Act) -> None:
-        """Do this, and note it in each document's history and, where others see it now, in the trail of acts."""
+        """Do this, and note it in each document's history and in the trail of acts, there also who sees it now."""
+        concerned = with_attachments(*held) if act.change else held
+        states = state_of(*concerned)
         act.do(*held)
-        before = ((document, access_of(document)) for document in held)
+        before = ((document, access_of(document)) for document in concerned)
+        note_edits(act.noted, states, actor=request.user, request=request)
         note_changes(*before, actor=request.user, request=request)
         LogEntry.objects.log_actions(cast(User, request.user).pk, held, CHANGE, act.history)
 

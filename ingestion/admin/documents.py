@@ -6,51 +6,75 @@ and autocompletes know only the documents that the person curates. Any other ans
 
 from __future__ import annotations
 
+from math import floor
 from typing import Any
-from uuid import UUID
 
 from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.actions import delete_selected
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
 from accounts.arrival import viewer_of
 from accounts.clearance import Audience
-from accounts.reauthentication import proof_required
 from ingestion import pipeline
-from ingestion.admin.acts import DocumentActs
+from ingestion.admin.bulk import BulkPages
+from ingestion.admin.chunks import ChunkPages
+from ingestion.admin.collection import CollectionPages
+from ingestion.admin.deletion import DeletionPages
+from ingestion.admin.failures import FailurePages
 from ingestion.admin.filters import (
     AudienceFilter,
     CampusFilter,
     ClearanceFilter,
+    ContainerFilter,
     DepartmentFilter,
     LanguageFilter,
+    ReasonFilter,
     ReviewFilter,
     StateFilter,
     TypeFilter,
     UploadFilter,
+    WindowFilter,
 )
 from ingestion.admin.readers import CONFIRMED, GOING_BACK
-from ingestion.audience import access_of, note_changes, sight_of
-from ingestion.forms import LANGUAGES, WHO_READS, DocumentForm, ReplacementForm
-from ingestion.models import WORKING, Chunk, Document, Status
-from ingestion.originals import discard, original_response
+from ingestion.admin.versions import VersionPages
+from ingestion.attention import review_day, review_due
+from ingestion.audience import note_changes, sight_of
+from ingestion.forms import LANGUAGES, DocumentForm
+from ingestion.likeness import alike
+from ingestion.metadata import WHO_READS
+from ingestion.models import WORKING, Chunk, Document
+from ingestion.trail import note_edits
 
 PREVIEWED = 5
 """Chunks shown on a document's page."""
+PARTS_SHOWN = 20
+"""Attachments, or files of a ZIP file, named on a document's page."""
+
+
+def window_of(document: Document) -> str:
+    """What a document's dates do to it, in a word or two; empty where they do nothing."""
+    now = timezone.now()
+    if document.visible_until and document.visible_until <= now:
+        return "expired"
+    if document.visible_from and document.visible_from > now:
+        return f"from {date_format(timezone.localtime(document.visible_from), 'j M Y')}"
+    if document.visible_until:
+        return f"until {date_format(timezone.localtime(document.visible_until), 'j M Y')}"
+    return ""
 
 
 @admin.register(Document)
-class DocumentAdmin(DocumentActs):
+class DocumentAdmin(FailurePages, CollectionPages, ChunkPages, BulkPages, VersionPages, DeletionPages):
     """The documents that a person curates."""
 
-    actions = (*DocumentActs.actions, "delete_selected")
+    actions = (*BulkPages.actions, "delete_selected")
     form = DocumentForm
     change_form_template = "admin/ingestion/document/change.html"
     list_display = (
@@ -67,8 +91,11 @@ class DocumentAdmin(DocumentActs):
     list_select_related = ("department", "campus", "doc_type")
     list_filter = (
         StateFilter,
+        ReasonFilter,
         ReviewFilter,
+        WindowFilter,
         UploadFilter,
+        ContainerFilter,
         DepartmentFilter,
         TypeFilter,
         CampusFilter,
@@ -87,7 +114,15 @@ class DocumentAdmin(DocumentActs):
     fieldsets = (
         (
             "About the document",
-            {"fields": ("title", ("doc_type", "language"), ("campus", "priority"), "tags", "last_reviewed")},
+            {
+                "fields": (
+                    "title",
+                    ("doc_type", "language"),
+                    ("campus", "priority"),
+                    "tags",
+                    ("last_reviewed", "review_by"),
+                )
+            },
         ),
         (
             "Who may read it, and when",
@@ -105,19 +140,8 @@ class DocumentAdmin(DocumentActs):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
         """What this person manages: the one door to documents."""
-        managed = Document.objects.manageable_by(viewer_of(request))
+        managed: QuerySet[Document] = Document.objects.manageable_by(viewer_of(request))
         return managed.order_by(*self.get_ordering(request)) if self.get_ordering(request) else managed
-
-    def get_urls(self) -> list[URLPattern]:
-        """A document's own pages beside Django's."""
-        view = self.admin_site.admin_view
-        return [
-            path(f"<uuid:object_id>/{name}/", view(handler), name=f"ingestion_document_{name}")
-            for name, handler in (
-                ("replace", self.replace_view),
-                ("original", self.original_view),
-            )
-        ] + super().get_urls()
 
     # --- The list ------------------------------------------------------------------------------------------------
 
@@ -128,8 +152,9 @@ class DocumentAdmin(DocumentActs):
 
     @admin.display(description="State", ordering="status")
     def state(self, document: Document) -> SafeString:
-        """The state, with a bar while something is going on."""
-        return render_to_string("admin/ingestion/document/state.html", {"document": document})
+        """The state, with a bar while something is going on, and whether its dates hide it."""
+        context = {"document": document, "window": window_of(document)}
+        return render_to_string("admin/ingestion/document/state_and_window.html", context)
 
     @admin.display(description="Clearance", ordering="clearance")
     def cleared_for(self, document: Document) -> SafeString:
@@ -190,9 +215,32 @@ class DocumentAdmin(DocumentActs):
             "sight": sight_of(managed.get()),
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],
             "language_name": LANGUAGES.get(document.language, document.language),
+            "window": window_of(document),
+            **self._review(request, document),
+            **self._family(request, document),
+            "alike": [
+                {"document": one.document, "kind": one.kind, "percent": floor(one.likeness * 100)}
+                for one in alike(document, viewer_of(request))
+            ],
         }
         page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return page
+
+    def _review(self, request: HttpRequest, document: Document) -> dict[str, Any]:
+        """When the document is to be reviewed next, and whether it is time."""
+        due = self.get_queryset(request).filter(review_due(), pk=document.pk).exists()
+        return {"review_day": review_day(document), "review_due": due}
+
+    def _family(self, request: HttpRequest, document: Document) -> dict[str, Any]:
+        """What the document came with, and what came with it, as far as the person manages these."""
+        managed = self.get_queryset(request).order_by("part")
+        parts = managed.filter(parent=document.pk)
+        return {
+            "parent": managed.filter(pk=document.parent_id).first() if document.parent_id else None,
+            "parts": parts[:PARTS_SHOWN],
+            "part_count": parts.count(),
+            "earlier_count": document.earlier_versions.count(),
+        }
 
     def save_model(self, request: HttpRequest, obj: Document, form: Any, change: bool) -> None:
         """Write only what was edited, so that a worker that is busy with the document is not undone."""
@@ -202,92 +250,8 @@ class DocumentAdmin(DocumentActs):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """After everything is written: who sees it now is noted, and chunks that come out differently are remade."""
         super().save_related(request, form, formsets, change)
+        note_edits("document_changed", form.before, actor=request.user, request=request)
         if WHO_READS.intersection(form.changed_data):
             note_changes((form.instance, form.access), actor=request.user, request=request)
         saved = Document.objects.get(pk=form.instance.pk)  # access: shows nothing; who saved it managed it
         pipeline.metadata_changed(saved)
-
-    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Give a document a new original."""
-        document = self.get_object(request, str(object_id))
-        if document is None:
-            return self.unknown(request, object_id)
-        if document.status == Status.ARCHIVED:
-            self.message_user(request, "It is archived. Restore it before you replace its file.", messages.WARNING)
-            return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
-        form = ReplacementForm(request.POST or None, request.FILES or None)
-        if request.method == "POST" and form.is_valid():
-            file = form.cleaned_data["file"]
-            try:
-                document = pipeline.replace_file(document, file, file_name=file.name)
-            except pipeline.UploadRejected as rejected:
-                form.add_error("file", str(rejected))
-            else:
-                self.log_change(request, document, f"Replaced the file by {file.name}.")
-                self.message_user(request, "The new file is queued.", messages.SUCCESS)
-                return HttpResponseRedirect(reverse("admin:ingestion_document_change", args=[object_id]))
-        context = {"title": "Replace the file", "document": document, "original": document, "form": form}
-        return self._page(request, "admin/ingestion/document/replace.html", context)
-
-    def original_view(self, request: HttpRequest, object_id: str) -> HttpResponse | FileResponse:
-        """The original file, as a download: whatever is in it, the browser does not run it. 404 when it is lost."""
-        document = self.get_object(request, str(object_id))
-        if document is None:
-            return self.unknown(request, object_id)
-        return original_response(document)
-
-    # --- Deletion ------------------------------------------------------------------------------------------------
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Administrators only; librarians archive."""
-        return bool(request.user.is_superuser)
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Django's own, for administrators who have just proved who they are."""
-        view = super().delete_view
-        may = self.has_delete_permission(request)
-        page: HttpResponse = (proof_required(view) if may else view)(request, object_id, extra_context)
-        return page
-
-    @admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
-    def delete_selected(self, request: HttpRequest, documents: QuerySet[Document]) -> HttpResponse | None:
-        """Django's own, for as many as can be done at once."""
-        return None if self.too_many(request, documents.count()) else delete_selected(self, request, documents)
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Document]) -> HttpResponse | None:
-        """What an action answers; deleting several needs a recent proof as well."""
-        view = super().response_action
-        deleting = "delete_selected" in request.POST.getlist("action")
-        answer: HttpResponse | None = (proof_required(view) if deleting else view)(request, queryset)
-        return answer
-
-    def get_deleted_objects(
-        self, objs: QuerySet[Document] | list[Document], request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """What a deletion takes with it, without naming thousands of chunks."""
-        documents = list(objs)
-        chunks = Chunk.objects.filter(document__in=documents).count()  # access: how many go with what they manage
-        counts = {str(self.opts.verbose_name_plural): len(documents), "chunks": chunks}
-        return [self.name(document) for document in documents], counts, set(), []
-
-    def delete_model(self, request: HttpRequest, obj: Document) -> None:
-        """Delete the document, and its originals once that holds."""
-        self._delete(request, [obj.pk])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
-        """Delete these documents with their originals."""
-        self._delete(request, list(queryset.values_list("pk", flat=True)))
-
-    def _delete(self, request: HttpRequest, ids: list[UUID]) -> None:
-        with transaction.atomic():
-            held = self.held(request, ids)
-            note_changes(
-                *((document, access_of(document)) for document in held),
-                actor=request.user,
-                request=request,
-                deleted=True,
-            )
-            for document in held:
-                files = (document.file, document.next_file)
-                document.delete()
-                discard(*files)

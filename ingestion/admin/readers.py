@@ -45,11 +45,6 @@ class ReadersPages(UploadPages):
                 context |= {"person": people[0], "conditions": conditions, "sees": all(one.met for one in conditions)}
         return self._page(request, "admin/ingestion/document/readers_page.html", context)
 
-    def unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What Django's own pages answer for a document that does not exist."""
-        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
-        return answer
-
     def ask(
         self, request: HttpRequest, change: AudienceChange, *, title: str, document: Document | None
     ) -> HttpResponse:

@@ -8,15 +8,39 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from accounts.admin.trail import AuditEventAdmin
 from accounts.arrival import viewer_of
 from accounts.models import AuditEvent
+from ingestion.metadata import LABELS, in_words
 from ingestion.models import Document
 
+OTHER_LABELS = {
+    "archived": "Archived",
+    "file_name": "File",
+    "next_file_name": "New file",
+    "next_sha256": "SHA-256 of the new file",
+    "readers": "Readers",
+    "searchable": "Can be found",
+    "sha256": "SHA-256",
+    "version": "Version",
+}
+"""What the trail keeps of a document beside the fields that people fill in."""
+
 admin.site.unregister(AuditEvent)
+
+
+def noted_changes(event: AuditEvent) -> list[tuple[str, str, str]]:
+    """What an act on a document changed: label, before, after, in the forms' order; empty where it noted no fields."""
+    before, after = (event.details.get(when) for when in ("before", "after"))
+    before, after = (one if isinstance(one, dict) else {} for one in (before, after))
+    labels = LABELS | OTHER_LABELS
+    fields = sorted({*before, *after} & set(labels), key=list(labels).index)
+    return [(labels[one], in_words(one, before.get(one)), in_words(one, after.get(one))) for one in fields]
 
 
 def document_id(event: AuditEvent) -> UUID | None:
@@ -61,3 +85,11 @@ class DocumentTrailAdmin(AuditEventAdmin):
         name = event.subject if event.action != "document_seen_as" else str(event.document)
         address = reverse("admin:ingestion_document_change", args=[event.document.pk])
         return format_html('<a class="named" href="{}">{}</a>', address, name)
+
+    @admin.display(description="Details")
+    def said(self, event: AuditEvent) -> SafeString:
+        """What was noted beside it: for an act on a document a line for each field, then all of it as it is kept."""
+        whole: SafeString = super().said(event)
+        changed = noted_changes(event) if document_id(event) else []
+        context = {"changed": changed, "whole": whole}
+        return render_to_string("admin/ingestion/document/noted.html", context) if changed else whole

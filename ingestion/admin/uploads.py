@@ -1,36 +1,42 @@
-"""Uploading files and watching them arrive."""
+"""Uploading files: all in one form, or sent by the browser one after another."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+from http import HTTPStatus
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import get_token
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin import OfferedFiltersOnly, PlainChoices
 from accounts.arrival import viewer_of
-from accounts.models import User
+from accounts.models import Campus, User
 from ingestion import pipeline
-from ingestion.admin.batches import Batch, Rejection, batch_of, remember
-from ingestion.forms import Upload, UploadForm
-from ingestion.models import WORKING, Document, Status
+from ingestion.admin.batches import BatchPages, note_refusal, own_batch
+from ingestion.folder import COLUMNS
+from ingestion.forms import MAX_FILES_PER_BATCH, AnnouncedUploadForm, UploadForm
+from ingestion.models import Document, DocumentType, UploadBatch
+from ingestion.registration import DocumentMetadata, clean_file_name
+from ingestion.trail import note_uploads
 
 
-class UploadPages(OfferedFiltersOnly, PlainChoices):
+class UploadPages(BatchPages):
     """The pages on which documents come in. Adding one by one is the same page."""
 
     def get_urls(self) -> list[URLPattern]:
-        """The upload pages, before the addresses that take anything for a document's id."""
+        """The upload's addresses, before those that take anything for a document's id."""
         view = self.admin_site.admin_view
         return [
             path("upload/", view(self.upload_view), name="ingestion_document_upload"),
-            path("upload/<str:batch_id>/", view(self.progress_view), name="ingestion_document_progress"),
+            path("upload/begin/", view(self.begin_view), name="ingestion_document_begin"),
+            path("upload/manifest.csv", view(self.manifest_view), name="ingestion_document_manifest"),
+            path("upload/<uuid:batch_id>/file/", view(self.file_view), name="ingestion_document_file"),
             *super().get_urls(),
         ]
 
@@ -39,99 +45,129 @@ class UploadPages(OfferedFiltersOnly, PlainChoices):
         return HttpResponseRedirect(reverse("admin:ingestion_document_upload"))
 
     def upload_view(self, request: HttpRequest) -> HttpResponse:
-        """The form for several files, and their taking in."""
+        """The form for several files, and their taking in where the browser sends them all at once."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         viewer = viewer_of(request)
         form = UploadForm(request.POST or None, request.FILES or None, viewer=viewer)
         if request.method == "POST" and form.is_valid():
-            batch = self._take_in(request, form.upload())
-            remember(request.session, batch)
-            return HttpResponseRedirect(reverse("admin:ingestion_document_progress", args=[batch.id]))
+            upload, batch = form.upload(), _begun(request)
+            for file in upload.files:
+                self._take_in(request, batch, file, upload.metadata)
+            return HttpResponseRedirect(_page_of(batch))
         context = {
             "title": "Upload documents",
             "form": form,
             "can_upload": viewer.every_department or bool(viewer.curated),
             "max_files": settings.MAX_FILES_PER_UPLOAD,
+            "max_files_sent": MAX_FILES_PER_BATCH,
+            "max_bytes": settings.MAX_UPLOAD_BYTES,
             "max_megabytes": settings.MAX_UPLOAD_BYTES // (1024 * 1024),
+            "columns": COLUMNS,
         }
         return self._page(request, "admin/ingestion/document/upload.html", context)
 
-    def _take_in(self, request: HttpRequest, upload: Upload) -> Batch:
-        """Register each file on its own: what is refused leaves nothing behind and stops no other."""
-        batch = Batch()
-        for file in upload.files:
-            try:
-                document = pipeline.register_upload(
-                    file, file_name=_name(file), uploader=cast(User, request.user), metadata=upload.metadata
-                )
-            except pipeline.UploadRejected as rejected:
-                batch.rejections.append(_rejection(_name(file), rejected))
-            else:
-                batch.document_ids.append(str(document.pk))
-                self.log_addition(request, document, f"Uploaded {document.file_name}.")
-        return batch
+    def begin_view(self, request: HttpRequest) -> HttpResponse:
+        """What is said about all files, checked before any is sent: answers where to send them, as JSON."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = AnnouncedUploadForm(request.POST, viewer=viewer_of(request))
+        if not form.is_valid():
+            return _faults(form)
+        batch = _begun(request)
+        send = reverse("admin:ingestion_document_file", args=[batch.pk])
+        return JsonResponse({"send": send, "watch": _page_of(batch)}, status=HTTPStatus.CREATED)
 
-    def progress_view(self, request: HttpRequest, batch_id: str) -> HttpResponse:
-        """How far an upload is. The page fetches itself anew while something is going on."""
-        batch = batch_of(request.session, batch_id)
-        if batch is None:
-            messages.info(request, "That upload is not remembered any more. Its documents are in the list.")
-            return HttpResponseRedirect(reverse("admin:ingestion_document_changelist"))
-        documents = list(self.get_queryset(request).filter(pk__in=batch.document_ids))
-        place = {document_id: position for position, document_id in enumerate(batch.document_ids)}
-        documents.sort(key=lambda document: place[str(document.pk)])
-        context = {
-            "title": "Upload",
-            "batch": batch,
-            "documents": documents,
-            "progress": Progress(documents),
-            "refused": self._refused(request, batch),
-        }
-        return self._page(request, "admin/ingestion/document/progress.html", context)
+    def file_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
+        """One file of an upload. Sent again because no answer came, it is known; asked with GET, a token to send with.
 
-    def _refused(self, request: HttpRequest, batch: Batch) -> list[Refused]:
-        """The files that were refused. A document that is here already is known only to who manages it now."""
-        twins = {rejection.existing for rejection in batch.rejections if rejection.existing}
-        managed = {str(document.pk): document for document in self.get_queryset(request).filter(pk__in=twins)}
-        return [Refused(rejection, managed.get(rejection.existing)) for rejection in batch.rejections]
+        The answer is JSON: 201 with the document's address, 422 with why the file is refused, 400 with what is wrong
+        with what is said about it.
+        """
+        batch = own_batch(request, batch_id)
+        if request.method != "POST":
+            return JsonResponse({"token": get_token(request)})
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST, request.FILES, viewer=viewer_of(request))
+        if not form.is_valid():
+            return _faults(form)
+        upload = form.upload()
+        taken = self._take_in(request, batch, upload.files[0], upload.metadata)
+        if isinstance(taken, pipeline.UploadRejected):
+            existing = taken.existing
+            there = reverse("admin:ingestion_document_change", args=[existing.pk]) if existing else ""
+            refusal = {"refused": str(taken), "document": there}
+            return JsonResponse(refusal, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        page = reverse("admin:ingestion_document_change", args=[taken.pk])
+        return JsonResponse({"document": page}, status=HTTPStatus.CREATED)
 
-    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        """A page of the admin site about documents."""
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            template,
-            {**self.admin_site.each_context(request), "opts": self.opts, "page_title": context["title"], **context},
+    def _take_in(
+        self, request: HttpRequest, batch: UploadBatch, file: UploadedFile, metadata: DocumentMetadata
+    ) -> Document | pipeline.UploadRejected:
+        """Register one file. What is refused leaves nothing behind but its name and the reason, and stops no other."""
+        name = file.name or "unnamed"
+        try:
+            document = pipeline.register_upload(
+                file, file_name=name, uploader=cast(User, request.user), metadata=metadata, batch=batch
+            )
+        except pipeline.UploadRejected as rejected:
+            twin = rejected.existing
+            if twin is not None and twin.batch_id == batch.pk and twin.file_name == clean_file_name(name):
+                return twin  # its answer was lost on the way
+            note_refusal(batch, name, rejected)
+            return rejected
+        self.log_addition(request, document, f"Uploaded {document.file_name}.")
+        note_uploads(document, actor=request.user, request=request)
+        return document
+
+    def manifest_view(self, request: HttpRequest) -> HttpResponse:
+        """An example of a ZIP file's manifest, with a department and the types that the person can use as they are."""
+        viewer = viewer_of(request)
+        departments = list(filter(None, map(_cell, UploadForm(viewer=viewer).departments)))
+        campus = Campus.objects.first()
+        answer = HttpResponse(
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="manifest.csv"'},
         )
+        answer.write("\ufeff")  # without it Excel takes the file for one in an encoding of its own
+        lines = csv.DictWriter(answer, COLUMNS)
+        lines.writeheader()
+        for number, doc_type in enumerate(DocumentType.objects.order_by("slug"), 1):
+            lines.writerow(
+                {
+                    "path": f"folder/example-{number}.pdf",
+                    "title": f"Example of the type {doc_type}",
+                    "department": departments[(number - 1) % len(departments)] if departments else "",
+                    "campus": _cell(campus or ""),
+                    "doc_type": doc_type.slug,
+                    "clearance": viewer.effective_clearance,
+                    "audience": "department",
+                    "language": "en",
+                    "priority": 3,
+                    "last_reviewed": "2026-01-31",
+                }
+            )
+        return answer
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A file that was refused, and the document that is here already if the person manages it."""
-
-    rejection: Rejection
-    existing: Document | None
+def _cell(value: object) -> str:
+    """As text in a table; empty where a spreadsheet program would take it for a formula."""
+    text = str(value)
+    return "" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-class Progress:
-    """How many of some documents are where."""
-
-    def __init__(self, documents: list[Document]) -> None:
-        self.total = len(documents)
-        self.working = sum(document.status in WORKING for document in documents)
-        self.ready = sum(document.status == Status.READY for document in documents)
-        self.failed = sum(document.status == Status.FAILED for document in documents)
-        done = sum(100 if document.status not in WORKING else document.progress for document in documents)
-        self.percent = done // self.total if self.total else 100
+def _begun(request: HttpRequest) -> UploadBatch:
+    """A new upload of the person who asks."""
+    return UploadBatch.objects.create(owner=cast(User, request.user))
 
 
-def _rejection(file_name: str, rejected: pipeline.UploadRejected) -> Rejection:
-    """What is remembered of a refusal: of a duplicate not the sentence, because it names the other document."""
-    if rejected.existing is not None:
-        return Rejection(file_name, rejected.reason, existing=str(rejected.existing.pk))
-    return Rejection(file_name, rejected.reason, explanation=str(rejected))
+def _page_of(batch: UploadBatch) -> str:
+    return reverse("admin:ingestion_document_progress", args=[batch.pk])
 
 
-def _name(file: UploadedFile) -> str:
-    return file.name or "unnamed"
+def _faults(form: BaseForm) -> JsonResponse:
+    """What is wrong with a form, for the script that sent it: field -> sentences."""
+    return JsonResponse({"faults": form.errors}, status=HTTPStatus.BAD_REQUEST)

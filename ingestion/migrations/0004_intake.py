@@ -37,6 +37,35 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION ingestion_attachment_shares() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM ingestion_document_shared_with WHERE document_id = NEW.id AND department_id NOT IN (
+        SELECT department_id FROM ingestion_document_shared_with WHERE document_id = NEW.parent_id);
+    INSERT INTO ingestion_document_shared_with (document_id, department_id)
+        SELECT NEW.id, department_id FROM ingestion_document_shared_with WHERE document_id = NEW.parent_id
+        ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER ingestion_attachment_shares AFTER INSERT OR UPDATE OF parent_id, is_attachment ON ingestion_document
+    FOR EACH ROW WHEN (NEW.is_attachment) EXECUTE FUNCTION ingestion_attachment_shares();
+
+CREATE FUNCTION ingestion_shares_of_attachments() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM ingestion_document_shared_with WHERE department_id = OLD.department_id AND document_id IN (
+            SELECT id FROM ingestion_document WHERE parent_id = OLD.document_id AND is_attachment);
+    ELSE
+        INSERT INTO ingestion_document_shared_with (document_id, department_id)
+            SELECT id, NEW.department_id FROM ingestion_document WHERE parent_id = NEW.document_id AND is_attachment
+            ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER ingestion_shares_of_attachments AFTER INSERT OR DELETE ON ingestion_document_shared_with
+    FOR EACH ROW EXECUTE FUNCTION ingestion_shares_of_attachments();
+
 CREATE TRIGGER ingestion_document_to_attachments AFTER UPDATE ON ingestion_document
     FOR EACH ROW WHEN (
         (OLD.clearance, OLD.readers, OLD.audience, OLD.department_id, OLD.visible_from, OLD.visible_until)
@@ -47,7 +76,9 @@ CREATE TRIGGER ingestion_document_to_attachments AFTER UPDATE ON ingestion_docum
 
 NO_ATTACHMENTS = """
 DROP TRIGGER ingestion_document_to_attachments ON ingestion_document;
-DROP FUNCTION ingestion_document_to_attachments();
+DROP TRIGGER ingestion_attachment_shares ON ingestion_document;
+DROP TRIGGER ingestion_shares_of_attachments ON ingestion_document_shared_with;
+DROP FUNCTION ingestion_document_to_attachments(), ingestion_attachment_shares(), ingestion_shares_of_attachments();
 CREATE OR REPLACE FUNCTION ingestion_document_readers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.audience = 'institution' THEN
@@ -139,7 +170,7 @@ class Migration(migrations.Migration):
                 editable=False,
                 help_text="The document in whose file it came: the mail of an attachment, the ZIP file of one of its files.",
                 null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
+                on_delete=ingestion.models.documents.attachments_go_along,
                 related_name="parts",
                 to="ingestion.document",
             ),

@@ -4,7 +4,7 @@ from ingestion.models.changes import BulkChange, ChangedDocument
 from ingestion.models.chunks import Chunk
 from ingestion.models.documents import WORKING, Document, DocumentType, Status, Tag, original_path
 from ingestion.models.intake import UploadBatch
-from ingestion.models.spaces import LanguageCentre, Term, VectorSpace
+from ingestion.models.spaces import LanguageCentre, SpaceState, Term, VectorSpace
 from ingestion.models.versions import EarlierVersion
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "DocumentType",
     "EarlierVersion",
     "LanguageCentre",
+    "SpaceState",
     "Status",
     "Tag",
     "Term",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -16,7 +15,8 @@ class Chunk(Restricted):
     """A piece of a document: what is embedded, ranked and shown as a passage.
 
     `ingestion.pipeline` is its only writer. A staged chunk belongs to a version that is not served yet. `embedding` is
-    null while it waits for its vector, and for good when the model could not embed it (`metadata.unembeddable`).
+    null while it waits for its vector, and for good when the model could not embed it (`metadata.unembeddable`; in the
+    second space `metadata.second_unembeddable`).
     """
 
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
@@ -37,7 +37,11 @@ class Chunk(Restricted):
     )
     language = models.CharField(max_length=8, blank=True)
     lexemes = SearchVectorField()
-    embedding = HalfVectorField(dimensions=settings.EMBEDDING_DIMENSIONS, null=True)
+    # The length of a column's vectors is known to the database alone: it changes with the model.
+    embedding = HalfVectorField(null=True)
+    second_embedding = HalfVectorField(
+        null=True, help_text="Its vector in the other vector space, while there is one (ingestion.vectorspace)."
+    )
     content_hash = models.BinaryField(max_length=32, help_text="SHA-256 of what was sent to the embedding model.")
     staged = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict)
@@ -56,6 +60,7 @@ class Chunk(Restricted):
             ),
             GinIndex(fields=["lexemes"], name="chunk_lexemes"),
             models.Index(fields=["language"], name="chunk_language"),
+            models.Index(fields=["id"], name="chunk_missing", condition=models.Q(embedding__isnull=True)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["document", "staged", "position"], name="chunk_position_unique"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.deletion import Collector
 from django.urls import reverse
 
 from accounts.clearance import Audience, CuratedQuerySet, Restricted
@@ -69,6 +71,12 @@ class Documents(models.Manager.from_queryset(CuratedQuerySet)):  # type: ignore[
         """All documents."""
         documents: CuratedQuerySet = super().get_queryset().defer("outline", "sketch", "sketch_bands")
         return documents
+
+
+def attachments_go_along(collector: Collector, field: Any, parts: Any, using: str) -> None:
+    """What becomes of a document's parts when it is deleted: attachments go with it, the others stay by themselves."""
+    models.CASCADE(collector, field, parts.filter(is_attachment=True), using)
+    models.SET_NULL(collector, field, parts.filter(is_attachment=False), using)
 
 
 class Document(Restricted):
@@ -141,7 +149,7 @@ class Document(Restricted):
         "self",
         null=True,
         editable=False,
-        on_delete=models.SET_NULL,
+        on_delete=attachments_go_along,
         related_name="parts",
         help_text="The document in whose file it came: the mail of an attachment, the ZIP file of one of its files.",
     )

@@ -23,7 +23,6 @@ from pytest_django import Settings
 
 from accounts.clearance import LIBRARIANS, OPERATOR, Viewer
 from accounts.models import Department, User
-from ingestion.embeddings import client_from_settings
 from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata, register
 from ingestion.tests.embedding_servers import free_port
@@ -99,7 +98,6 @@ def use_nodes(settings: Settings, healthy_nodes: list[str]) -> Iterator[UseNodes
 
     def use(*urls: str) -> None:
         settings.OLLAMA_URLS = list(urls) or [f"http://127.0.0.1:{free_port()}"]
-        client_from_settings.cache_clear()
 
     yield use
     use(*healthy_nodes)
@@ -123,7 +121,7 @@ def run_portal(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]
 def running_worker(storage: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Celery worker on the tests' database and broker, in a process group of its own."""
     command = [sys.executable, "-m", "celery", "-A", "portal", "worker", "--concurrency", "2", "--loglevel", "WARNING"]
-    command += ["-Q", "ingestion,maintenance", "-n", f"tests-{free_port()}@localhost"]
+    command += ["-Q", "ingestion,maintenance,reembed", "-n", f"tests-{free_port()}@localhost"]
     given = environment(MEDIA_ROOT=str(storage), **more)
     worker = subprocess.Popen(command, cwd=ROOT, env=given, start_new_session=True)
     try:
@@ -154,7 +152,7 @@ def empty_queue() -> Iterator[None]:
 
     def forget() -> None:
         with current_app.connection_for_write() as broker:
-            broker.default_channel.client.delete("ingestion", "maintenance", "unacked", "unacked_index")
+            broker.default_channel.client.delete("ingestion", "maintenance", "reembed", "unacked", "unacked_index")
 
     forget()
     yield

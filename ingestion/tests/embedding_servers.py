@@ -4,6 +4,7 @@ a small node that speaks the same protocol and answers what Ollama answers when 
 import contextlib
 import json
 import math
+import random
 import re
 import socket
 import subprocess
@@ -50,7 +51,12 @@ class FaultyNode:
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 node.requests.append(request)
-                status, answer = node.answer(request["input"])
+                self.respond(*node.respond(request))
+
+            def do_GET(self) -> None:
+                self.respond(200, {"models": node.models()})
+
+            def respond(self, status: int, answer: Any) -> None:
                 body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -66,9 +72,46 @@ class FaultyNode:
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
+    def respond(self, request: dict[str, Any]) -> Answer:
+        return self.answer(request["input"])
+
+    def models(self) -> list[dict[str, str]]:
+        return []
+
     def stop(self) -> None:
         self.http.shutdown()
         self.http.server_close()
+
+
+class ModelNode(FaultyNode):
+    """A node with these models: the digest and the dimensions of each by its name. The vectors tell texts, and models,
+    apart. `refused` texts cannot be embedded by any of them."""
+
+    def __init__(self, models: dict[str, tuple[str, int]]) -> None:
+        self.served = models
+        self.refused: frozenset[str] = frozenset()
+        super().__init__(embed)
+
+    def models(self) -> list[dict[str, str]]:
+        return [{"name": name, "digest": digest} for name, (digest, _) in self.served.items()]
+
+    def respond(self, request: dict[str, Any]) -> Answer:
+        model, texts = request["model"], request["input"]
+        if model not in self.served:
+            return 404, {"error": f"model '{model}' not found"}
+        if any(word in text for text in texts for word in self.refused):
+            return NOT_A_NUMBER
+        return 200, {"embeddings": [words_vector(model, text, self.served[model][1]) for text in texts]}
+
+
+def words_vector(model: str, text: str, dimensions: int) -> list[float]:
+    """A unit vector of what words stand in the text: texts that share words are near, in each model differently."""
+    whole = [1e-6] * dimensions
+    for word in re.findall(r"\w+", text.lower()):
+        spread = random.Random(f"{model} {word}")  # noqa: S311  (no secret)
+        whole = [number + spread.gauss(0, 1) for number in whole]
+    norm = math.hypot(*whole)
+    return [number / norm for number in whole]
 
 
 NodeStarter = Callable[[Callable[[list[str]], Answer]], FaultyNode]

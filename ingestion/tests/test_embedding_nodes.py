@@ -1,21 +1,24 @@
 """Nodes that are dead, hanging, busy or broken, and what the embedding client makes of them."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ingestion import embedding_nodes
-from ingestion.embeddings import EmbeddingClient, EmbeddingUnavailable
+from ingestion import embedding_nodes, embeddings
+from ingestion.embeddings import EmbeddingClient, EmbeddingUnavailable, ModelChanged
 from ingestion.tests.embedding_servers import (
     BUSY,
     DIMENSIONS,
     MODEL,
     NOT_A_NUMBER,
     Answer,
+    ModelNode,
     NodeStarter,
     embed,
     faulty_nodes,
@@ -154,3 +157,79 @@ def test_a_broken_node_is_never_blamed_on_the_text(faulty_node: NodeStarter, ans
     with pytest.raises(EmbeddingUnavailable):
         EmbeddingClient([broken.url], "bge-m3", 3).embed_passages(["one text"])
     assert None not in EmbeddingClient([broken.url, sound.url], "bge-m3", 3).embed_passages(["one"] * 20)
+
+
+class TestSeveralModels:
+    """Nodes that have different models, or the same one with different weights."""
+
+    @pytest.fixture
+    def both(self) -> Iterator[tuple[ModelNode, ModelNode]]:
+        nodes = ModelNode({"one": ("a", 3)}), ModelNode({"two": ("b", 3)})
+        yield nodes
+        for node in nodes:
+            node.stop()
+
+    def test_a_node_without_the_model_is_asked_once_and_then_passed_over(
+        self, both: tuple[ModelNode, ModelNode]
+    ) -> None:
+        first, second = both
+        client = EmbeddingClient([first.url, second.url], "two", 3)
+        for _ in range(6):
+            client.embed_query("library")
+        assert len(first.requests) == 1
+        assert [(status.failures, status.resting) for status in client.nodes()] == [(0, False)] * 2
+
+    def test_the_circuit_of_a_node_is_each_models_own(self, both: tuple[ModelNode, ModelNode]) -> None:
+        node, _ = both
+        node.served["slow"] = ("c", 3)
+        well = node.respond
+
+        def respond(request: dict[str, Any]) -> Answer:
+            return (418, {}) if request["model"] == "slow" else well(request)
+
+        node.respond = respond  # type: ignore[method-assign]
+        failing, working = EmbeddingClient([node.url], "slow", 3), EmbeddingClient([node.url], "one", 3)
+        for _ in range(embedding_nodes.FAILURES_TO_OPEN):
+            with pytest.raises(EmbeddingUnavailable):
+                failing.embed_query("library")
+        assert failing.nodes()[0].resting
+        assert len(working.embed_query("library")) == 3
+
+    def test_a_nodes_places_are_shared_by_all_models(self, both: tuple[ModelNode, ModelNode]) -> None:
+        node, _ = both
+        node.served["two"] = ("b", 3)
+        most = in_flight = 0
+        lock, well = threading.Lock(), node.respond
+
+        def respond(request: dict[str, Any]) -> Answer:
+            nonlocal most, in_flight
+            with lock:
+                in_flight += 1
+                most = max(most, in_flight)
+            time.sleep(0.05)
+            with lock:
+                in_flight -= 1
+            return well(request)
+
+        node.respond = respond  # type: ignore[method-assign]
+        clients = [EmbeddingClient([node.url], model, 3) for model in ("one", "two")]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda client: client.embed_passages(["text"] * 40), clients * 3))
+        assert most == embedding_nodes.REQUESTS_PER_NODE
+
+    def test_weights_that_were_replaced_are_not_used_and_another_node_is(
+        self, both: tuple[ModelNode, ModelNode], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = both
+        second.served["one"] = ("a", 3)
+        client = EmbeddingClient([first.url, second.url], "one", 3, digest="a")
+        client.embed_query("library")
+        monkeypatch.setattr(embeddings, "DIGEST_SECONDS", 0.0)
+        first.served["one"] = ("replaced", 3)
+        first.requests.clear()
+        for _ in range(4):
+            client.embed_query("library")
+        assert first.requests == []
+        second.served["one"] = ("replaced", 3)
+        with pytest.raises(ModelChanged, match=r"another version of the model one \(replaced\).*reembed --model one"):
+            client.embed_query("library")

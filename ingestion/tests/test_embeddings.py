@@ -17,7 +17,8 @@ from ingestion.embeddings import (
     EmbeddingClient,
     ModelMissing,
     TextRejected,
-    client_from_settings,
+    client_for,
+    describe,
 )
 from ingestion.tests.embedding_servers import (
     DIMENSIONS,
@@ -223,7 +224,7 @@ def test_a_node_without_the_model_does_not_stop_one_that_has_it(server_url: str,
 
 def test_vectors_of_another_length_than_configured_are_refused_with_both_lengths(server_url: str) -> None:
     client = EmbeddingClient([server_url], MODEL, 1024)
-    with pytest.raises(DimensionMismatch, match=r"384 dimensions, and EMBEDDING_DIMENSIONS is 1024"):
+    with pytest.raises(DimensionMismatch, match=r"384 dimensions, and the corpus has those of 1024"):
         client.embed_query("library")
     with pytest.raises(DimensionMismatch):
         client.embed_passages(["library"])
@@ -234,11 +235,16 @@ def test_no_node_at_all_is_an_error_of_the_settings() -> None:
         EmbeddingClient([], MODEL, DIMENSIONS)
 
 
-def test_the_client_of_the_settings_is_one_for_the_process(settings: Any, server_url: str) -> None:
-    settings.OLLAMA_URLS, settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = [server_url], MODEL, DIMENSIONS
-    client_from_settings.cache_clear()
-    try:
-        assert len(client_from_settings().embed_query("library")) == DIMENSIONS
-        assert client_from_settings() is client_from_settings()
-    finally:
-        client_from_settings.cache_clear()
+def test_a_models_client_is_one_for_the_process_and_follows_the_settings(settings: Any, server_url: str) -> None:
+    settings.OLLAMA_URLS = [server_url]
+    kept = client_for(MODEL, DIMENSIONS)
+    assert len(kept.embed_query("library")) == DIMENSIONS
+    assert client_for(MODEL, DIMENSIONS) is kept
+    assert client_for(MODEL, DIMENSIONS, "another digest") is not kept
+    settings.OLLAMA_URLS = ["http://127.0.0.1:1"]
+    assert client_for(MODEL, DIMENSIONS).urls == ("http://127.0.0.1:1",)
+
+
+def test_a_model_is_described_without_knowing_its_dimensions(settings: Any, server_url: str) -> None:
+    settings.OLLAMA_URLS = [server_url]
+    assert describe(MODEL).dimensions == DIMENSIONS

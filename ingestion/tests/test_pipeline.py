@@ -13,14 +13,13 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from accounts.models import Department
-from ingestion import pipeline
-from ingestion.embeddings import client_from_settings
+from ingestion import pipeline, vectorspace
 from ingestion.models import Chunk, Document, Status
-from ingestion.registration import replace_file
 from ingestion.tests import document_files
 from ingestion.tests.conftest import TakeIn, UseNodes
 from ingestion.tests.embedding_servers import NOT_A_NUMBER, Answer, faulty_nodes, free_port, running_server
 from ingestion.tests.texts import ENGLISH, GERMAN, found, ingested, long_text, served
+from ingestion.versions import replace_file
 
 pytestmark = pytest.mark.django_db
 
@@ -53,8 +52,10 @@ class TestReady:
         for chunk in chunks:
             assert f"Line 1 of page {chunk.page_number}:" in chunk.text or "Line 1 of" not in chunk.text
         assert all(not chunk.staged and chunk.is_searchable and chunk.clearance == 1 for chunk in chunks)
-        expected = client_from_settings().embed_passages(
-            [f"Travel policy\n{chunk.section_title}\n{chunk.text}" for chunk in chunks]
+        expected = (
+            vectorspace.live()
+            .client()
+            .embed_passages([f"Travel policy\n{chunk.section_title}\n{chunk.text}" for chunk in chunks])
         )
         for chunk, vector in zip(chunks, expected, strict=True):
             assert chunk.embedding == pytest.approx(vector, abs=2e-3)
@@ -159,8 +160,8 @@ class TestFailure:
                 cursor.execute(sql)
             return raised.value
 
-        assert not pipeline._is_passing(fault("SELECT repeat('too long', 1000000000)"))
-        assert pipeline._is_passing(fault("SET LOCAL statement_timeout = 20; SELECT pg_sleep(5)"))
+        assert not pipeline.is_passing(fault("SELECT repeat('too long', 1000000000)"))
+        assert pipeline.is_passing(fault("SET LOCAL statement_timeout = 20; SELECT pg_sleep(5)"))
 
     def test_a_fault_of_our_own_is_noted_and_raised(self, take_in: TakeIn) -> None:
         document = take_in(ENGLISH, title="Travel")
@@ -181,7 +182,7 @@ class TestWithoutANode:
         cache, port = tmp_path_factory.mktemp("models"), free_port()
         with running_server(cache, port) as (url, node):
             use_nodes(url)
-            client_from_settings().describe()
+            vectorspace.live().client().describe()
             node.kill()
             node.wait()
             document = ingested(take_in(ENGLISH, title="Travel", language="en"))

@@ -10,8 +10,8 @@ from django.utils import timezone
 from pypdf import PdfWriter
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from ingestion import pipeline, vectorspace
-from ingestion.models import Document, Status
+from ingestion import pipeline
+from ingestion.models import Document, Status, VectorSpace
 from ingestion.tests import document_files
 from ingestion.tests.conftest import TakeIn, UseNodes
 from ingestion.tests.texts import ENGLISH, GERMAN, found, ingested, long_text
@@ -137,7 +137,8 @@ class TestChanges:
         assert ingested(document).status == Status.READY
 
     def test_a_document_in_the_vectors_of_another_model_waits(self, take_in: TakeIn) -> None:
-        vectorspace.require("another-model", 384)
+        ingested(take_in(GERMAN, title="Reisen", language="de"))
+        VectorSpace.objects.update(model="another-model", digest="")
         document = ingested(take_in(ENGLISH, title="Travel", language="en"))
 
         assert (document.status, document.error_reason) == (Status.EMBEDDING, pipeline.UNAVAILABLE)

@@ -22,9 +22,9 @@ from ingestion.registration import (
     clean_file_name,
     clean_title,
     register_upload,
-    replace_file,
 )
 from ingestion.tests.conftest import MakeLibrarian, TakeIn
+from ingestion.versions import replace_file
 
 pytestmark = pytest.mark.django_db
 

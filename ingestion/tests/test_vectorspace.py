@@ -1,148 +1,185 @@
-"""Which model the stored vectors are of, and how it is changed."""
+"""Which model the stored vectors are of, who decides it, and what keeps vectors of two models apart."""
 
 from __future__ import annotations
 
-import io
+import threading
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings as given_settings
 from django.core.checks import run_checks
-from django.core.management import CommandError, call_command
-from django.db import connection
-from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+from django.db import connection, transaction
+from pytest_django import Settings
 
-from ingestion import pipeline, statistics, vectorspace
-from ingestion.embeddings import EmbeddingUnavailable, client_from_settings
-from ingestion.models import Chunk, Document, LanguageCentre, Status, VectorSpace
+from ingestion import pipeline, vectorspace
+from ingestion.embeddings import ModelDescription
+from ingestion.models import Chunk, Document, SpaceState, Status, VectorSpace
 from ingestion.tests.conftest import TakeIn, UseNodes
+from ingestion.tests.embedding_servers import ModelNode
 
 pytestmark = pytest.mark.django_db
 
 MODEL, DIMENSIONS = given_settings.EMBEDDING_MODEL, given_settings.EMBEDDING_DIMENSIONS
 
 
-def reset(model: str, dimensions: int) -> None:
-    """Inside a test's transaction: its rows' own triggers have to be through before a table can be altered."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    vectorspace.reset(model, dimensions)
+@pytest.fixture
+def node(use_nodes: UseNodes) -> Iterator[ModelNode]:
+    """A node, the only one, that has the configured model and another one."""
+    node = ModelNode({MODEL: ("first", DIMENSIONS), "other": ("second", 16)})
+    use_nodes(node.url)
+    yield node
+    node.stop()
 
 
-def column() -> tuple[str, str]:
-    """Type and way of storage of the embeddings' column."""
+def column(name: str = "embedding") -> tuple[str, str]:
+    """Type and way of storage of a column of the chunks."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT format_type(atttypid, atttypmod), attstorage FROM pg_attribute "
-            "WHERE attrelid = 'ingestion_chunk'::regclass AND attname = 'embedding'"
+            "WHERE attrelid = 'ingestion_chunk'::regclass AND attname = %s",
+            [name],
         )
         kind, storage = cursor.fetchone()
     return kind, storage
 
 
-def test_an_empty_corpus_takes_the_model_of_its_first_vectors() -> None:
-    assert vectorspace.mismatch("any-model", DIMENSIONS) == ""
-    vectorspace.require("any-model", DIMENSIONS)
+class TestAnEmptyCorpus:
+    def test_takes_the_model_of_the_settings(self) -> None:
+        assert vectorspace.live().id is None
+        assert (vectorspace.settle().model, vectorspace.difference()) == (MODEL, "")
+        assert str(VectorSpace.objects.get()) == f"{MODEL} ({DIMENSIONS})"
 
-    assert str(VectorSpace.objects.get()) == f"any-model ({DIMENSIONS})"
-    with pytest.raises(EmbeddingUnavailable, match=r"holds embeddings of any-model, but EMBEDDING_MODEL is other"):
-        vectorspace.require("other", DIMENSIONS)
+    def test_takes_another_one_as_long_as_nothing_was_embedded(self, settings: Settings) -> None:
+        first = vectorspace.settle()
+        settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = "bge-m3", 1024
+        second = vectorspace.settle()
 
-
-def test_a_mismatch_names_both_and_the_command_that_mends_it() -> None:
-    vectorspace.require(MODEL, DIMENSIONS)
-
-    assert vectorspace.mismatch(MODEL, DIMENSIONS) == ""
-    assert vectorspace.mismatch(MODEL, 1024) == (
-        f"The database holds embeddings of {DIMENSIONS} dimensions, but EMBEDDING_DIMENSIONS is 1024. "
-        "Set it back, or embed the corpus anew with: ./cloister manage reembed"
-    )
-    assert "EMBEDDING_MODEL is bge-m3" in vectorspace.mismatch("bge-m3", DIMENSIONS)
-
-
-def test_a_database_without_tables_matches_everything() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE ingestion_chunk RENAME TO not_migrated_yet")
-    assert vectorspace.mismatch("any-model", 7) == ""
-
-
-def test_the_check_of_the_database_reports_a_mismatch(settings: Settings) -> None:
-    assert not [found for found in run_checks(databases=["default"]) if found.id == "ingestion.E001"]
-    settings.EMBEDDING_DIMENSIONS = 1024
-    (found,) = [found for found in run_checks(databases=["default"]) if found.id == "ingestion.E001"]
-
-    assert "EMBEDDING_DIMENSIONS is 1024" in found.msg
-    assert found.hint == "Run: ./cloister manage reembed"
-    assert not [found for found in run_checks() if found.id == "ingestion.E001"], "not where no database is needed"
-
-
-def test_another_model_gets_a_column_and_an_index_like_the_first(take_in: TakeIn) -> None:
-    document = take_in("Opening hours of the library.", language="en")
-    pipeline.ingest(document.pk)
-    statistics.refresh()
-    Chunk.objects.update(metadata={"unembeddable": True})
-    assert column() == (f"halfvec({DIMENSIONS})", "p")
-
-    reset("bge-m3", 1024)
-
-    assert column() == ("halfvec(1024)", "p"), "stored in line, as the exact scan needs it"
-    assert str(VectorSpace.objects.get()) == "bge-m3 (1024)"
-    assert vectorspace.mismatch("bge-m3", 1024) == ""
-    assert Chunk.objects.filter(embedding__isnull=True).count() == 1
-    assert Chunk.objects.get().metadata == {}, "what one model refused the next one may take"
-    assert not LanguageCentre.objects.exists()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'chunk_embedding_hnsw'")
-        (index,) = cursor.fetchone()
-    assert "hnsw (embedding halfvec_cosine_ops) WITH (m='16', ef_construction='64')" in index
-
-
-class TestReembed:
-    def test_the_corpus_is_queued_stays_found_by_words_and_gets_its_vectors_again(
-        self, take_in: TakeIn, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-    ) -> None:
-        ready, archived = take_in("Opening hours of the library."), take_in("Closed at Easter.")
-        for document in (ready, archived):
-            pipeline.ingest(document.pk)
-        statistics.refresh()
-        pipeline.archive(archived)
-        vectors = dict(Chunk.objects.values_list("pk", "embedding"))
+        assert (second.model, second.dimensions) == ("bge-m3", 1024)
+        assert second.key != first.key
+        assert column() == ("halfvec(1024)", "p"), "stored in line, as the exact scan needs it"
         with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        said = io.StringIO()
-        with django_capture_on_commit_callbacks() as callbacks:
-            call_command("reembed", stdout=said)
+            cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'ingestion_chunk'")
+            indexes = dict(cursor.fetchall())
+        assert (
+            "hnsw (embedding halfvec_cosine_ops) WITH (m='16', ef_construction='64')" in indexes["chunk_embedding_hnsw"]
+        )
+        assert "chunk_missing" in indexes
+        assert vectorspace.difference() == ""
 
-        assert said.getvalue().strip() == f"1 documents are queued to be embedded with {MODEL}."
-        assert len(callbacks) == 1
-        ready.refresh_from_db()
-        assert (ready.status, ready.is_searchable) == (Status.QUEUED, True)
-        assert not Chunk.objects.filter(embedding__isnull=False).exists()
+    def test_the_same_model_by_its_full_name_is_the_same(self, settings: Settings) -> None:
+        space = vectorspace.settle()
+        settings.EMBEDDING_MODEL = f"{MODEL}:latest"
+        assert vectorspace.settle() == space
 
-        pipeline.ingest(ready.pk)
-        pipeline.restore(archived)
-        pipeline.ingest(archived.pk)
-        assert set(Document.objects.values_list("status", flat=True)) == {Status.READY}
-        for pk, vector in Chunk.objects.values_list("pk", "embedding"):
-            assert vector == pytest.approx(vectors[pk], abs=1e-3)
-        assert statistics.refresh()
-        assert LanguageCentre.objects.exists()
 
-    def test_without_a_node_nothing_is_changed(self, take_in: TakeIn, use_nodes: UseNodes) -> None:
-        pipeline.ingest(take_in("Opening hours of the library.").pk)
-        use_nodes()
-        with pytest.raises(CommandError, match="Nothing was changed: no embedding node answers"):
-            call_command("reembed")
+class TestACorpus:
+    @pytest.fixture(autouse=True)
+    def embedded(self, take_in: TakeIn, node: ModelNode) -> Document:
+        document = take_in("Opening hours of the library.", title="Library")
+        pipeline.ingest(document.pk)
+        return document
 
-        assert Chunk.objects.filter(embedding__isnull=False).exists()
+    def test_keeps_its_model_whatever_the_settings_say_and_they_are_told(self, settings: Settings) -> None:
+        settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = "bge-m3", 1024
 
-    def test_a_model_of_another_dimension_is_told(self, take_in: TakeIn, settings: Settings) -> None:
-        pipeline.ingest(take_in("Opening hours of the library.").pk)
-        settings.EMBEDDING_DIMENSIONS = 1024
-        client_from_settings.cache_clear()
-        try:
-            with pytest.raises(CommandError, match=f"gives {DIMENSIONS} dimensions.*Set it to {DIMENSIONS}"):
-                call_command("reembed")
-        finally:
-            client_from_settings.cache_clear()
+        assert vectorspace.settle().model == MODEL
+        (found,) = [found for found in run_checks(databases=["default"]) if found.id == "ingestion.W001"]
+        assert found.msg == (
+            f"The corpus is embedded with {MODEL} ({DIMENSIONS} dimensions), which stays in use. "
+            "EMBEDDING_MODEL says bge-m3 (1024), which only counts for an empty corpus. "
+            "Set it back, or change the model with: ./cloister manage reembed --model bge-m3"
+        )
+        assert not [found for found in run_checks() if found.id == "ingestion.W001"], "not where no database is needed"
 
-        assert Chunk.objects.filter(embedding__isnull=False).exists()
+    def test_goes_on_with_its_own_model_under_other_settings(self, settings: Settings, take_in: TakeIn) -> None:
+        settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = "bge-m3", 1024
+        document = take_in("Closed at Easter.")
+        pipeline.ingest(document.pk)
+        assert Document.objects.get(pk=document.pk).status == Status.READY
+
+    def test_knows_the_digest_of_its_weights(self) -> None:
+        assert vectorspace.live().digest == "first"
+
+    def test_takes_nothing_from_a_node_with_other_weights_under_the_same_name(
+        self, take_in: TakeIn, node: ModelNode, use_nodes: UseNodes
+    ) -> None:
+        node.served[MODEL] = ("replaced", DIMENSIONS)
+        use_nodes(node.url.replace("127.0.0.1", "localhost"))  # a node that was not looked at a moment ago
+        document = take_in("Closed at Easter.")
+        pipeline.ingest(document.pk)
+        document.refresh_from_db()
+
+        assert (document.status, document.error_reason) == (Status.EMBEDDING, pipeline.UNAVAILABLE)
+        assert "not the one any more that the corpus was embedded with" in document.error
+        assert document.chunks.filter(embedding__isnull=True).count() == 1
+        assert pipeline.reconcile() == 0, "a node answers, but with other weights"
+        node.served[MODEL] = ("first", DIMENSIONS)
+        assert pipeline.reconcile() == 1
+
+
+def test_a_database_without_tables_differs_from_nothing(settings: Settings) -> None:
+    settings.EMBEDDING_MODEL = "bge-m3"
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ingestion_vectorspace RENAME TO not_migrated_yet")
+    assert vectorspace.difference() == ""
+
+
+class TestASecondSpace:
+    def test_is_made_without_touching_a_row_and_refused_twice(self) -> None:
+        vectorspace.settle()
+        space = vectorspace.begin(ModelDescription("other", "second", 16))
+
+        assert column("second_embedding") == ("halfvec(16)", "p")
+        assert (space.state, vectorspace.live().model) == (SpaceState.FILLING, MODEL)
+        with pytest.raises(vectorspace.Refused, match=r"second space already: other \(16\), being filled.*--cancel"):
+            vectorspace.begin(ModelDescription("third", "third", 16))
+
+    def test_of_the_live_model_is_refused_unless_its_weights_are_others(self) -> None:
+        VectorSpace.objects.create(model=MODEL, dimensions=DIMENSIONS, digest="first")
+        with pytest.raises(vectorspace.Refused, match="in use already"):
+            vectorspace.begin(ModelDescription(f"{MODEL}:latest", "first", DIMENSIONS))
+        assert vectorspace.begin(ModelDescription(MODEL, "newer", DIMENSIONS)).digest == "newer"
+
+    def test_is_not_switched_to_before_it_is_checked(self) -> None:
+        with pytest.raises(vectorspace.Refused, match="There is no second space"):
+            vectorspace.switch(from_states=[SpaceState.CHECKED])
+        vectorspace.begin(ModelDescription("other", "second", 16))
+        with pytest.raises(vectorspace.Refused, match="is being filled"):
+            vectorspace.switch(from_states=[SpaceState.CHECKED])
+
+    def test_is_removed_with_its_column(self) -> None:
+        vectorspace.begin(ModelDescription("other", "second", 16))
+        with pytest.raises(vectorspace.Refused, match="is being filled"):
+            vectorspace.remove_second(from_states=[SpaceState.KEPT])
+        assert vectorspace.remove_second(from_states=[SpaceState.FILLING]) == "other (16)"
+        assert column("second_embedding")[0] == "halfvec"
+        assert vectorspace.second() is None
+
+
+@pytest.mark.django_db(transaction=True)
+class TestHolding:
+    def test_whoever_holds_the_live_space_keeps_it_until_the_transaction_ends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        space = vectorspace.settle()
+        monkeypatch.setattr(vectorspace, "LOCK_MILLISECONDS", (1, 1))
+        monkeypatch.setattr(vectorspace, "LOCK_PAUSE_SECONDS", 0.0)
+        refused: list[str] = []
+
+        def change() -> None:
+            try:
+                vectorspace.begin(ModelDescription("other", "second", 16))
+            except vectorspace.Refused as refusal:
+                refused.append(str(refusal))
+            finally:
+                connection.close()
+
+        with transaction.atomic():
+            assert vectorspace.hold() == space
+            other = threading.Thread(target=change)
+            other.start()
+            other.join()
+        assert len(refused) == 1
+        assert refused[0].startswith("The table of chunks is in use for long (a backup, a vacuum, a large upload)")
+        assert vectorspace.second() is None
+        assert Chunk.objects.count() == 0

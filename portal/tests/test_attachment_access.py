@@ -40,8 +40,10 @@ def access(thing: Document | Chunk, *names: str) -> tuple[object, ...]:
 
 
 def assert_follow(mail: Document, attachments: list[Document]) -> None:
+    shared = list(mail.shared_with.values_list("name", flat=True))
     for attachment in attachments:
         assert access(attachment, *ACCESS) == access(mail, *ACCESS)
+        assert list(attachment.shared_with.values_list("name", flat=True)) == shared
         chunk = attachment.chunks.get()
         assert access(chunk, "clearance", "readers", "visible_from") == access(
             mail, "clearance", "readers", "visible_from"
@@ -59,6 +61,10 @@ CHANGES: dict[str, Callable[[Document, Department], object]] = {
     "audience": lambda mail, other: Document.objects.filter(pk=mail.pk).update(audience="institution"),
     "department": _move,
     "a share": lambda mail, other: mail.shared_with.add(other),
+    "a share of what is for all": lambda mail, other: (
+        Document.objects.filter(pk=mail.pk).update(audience="institution"),
+        mail.shared_with.add(other),
+    ),
     "a share withdrawn": lambda mail, other: (mail.shared_with.add(other), mail.shared_with.clear()),
     "window": lambda mail, other: Document.objects.filter(pk=mail.pk).update(
         visible_from=timezone.now() + timedelta(days=1), visible_until=timezone.now() + timedelta(days=9)
@@ -82,6 +88,7 @@ def test_what_is_written_into_an_attachment_s_own_access_has_no_effect() -> None
         attachment.visible_from = timezone.now()
         attachment.save()
         attachment.shared_with.add(third)
+        attachment.save()
     Document.objects.filter(is_attachment=True).update(clearance=1, readers=[0])
     assert_follow(mail, attachments)
 
@@ -94,11 +101,19 @@ def test_a_file_of_an_archive_has_its_own_access() -> None:
     assert access(file, "clearance", "readers") == (1, [0])
 
 
-def test_no_attachment_is_left_without_its_mail() -> None:
+def test_attachments_go_with_their_mail_and_the_files_of_an_archive_stay() -> None:
     own, *_ = departments()
     mail, *_ = with_attachments(own)
+    file = serve("File", "y", department=own, embedded=False, parent=mail, part="a.txt")
+    mail.delete()
+    assert list(Document.objects.values_list("pk", "parent")) == [(file.pk, None)]
+
+
+def test_the_database_refuses_an_attachment_without_its_mail() -> None:
+    own, *_ = departments()
+    mail, attachment, _ = with_attachments(own)
     with pytest.raises(IntegrityError), transaction.atomic():
-        mail.delete()
+        Document.objects.filter(pk=attachment.pk).update(parent=None)
 
 
 @pytest.mark.django_db(transaction=True)

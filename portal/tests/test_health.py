@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from ingestion.embeddings import client_from_settings
 from portal import health
 from portal.tests.conftest import MakePerson
 from portal.tests.processes import away, run
@@ -25,14 +23,6 @@ COMPONENTS = ["database", "embedding_service", "cache", "workers", "replicas"]
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine of tests is no sick portal."""
     monkeypatch.setattr(health, "TIMEOUT_SECONDS", 5.0)
-
-
-@pytest.fixture
-def fresh_client() -> Iterator[None]:
-    """The embedding client follows the settings of the test, and those after it theirs."""
-    client_from_settings.cache_clear()
-    yield
-    client_from_settings.cache_clear()
 
 
 def check_shape(body: dict[str, Any]) -> None:
@@ -71,7 +61,7 @@ def test_operators_see_every_part_with_its_details(client: Client) -> None:
 @pytest.mark.parametrize(
     "sender", [{"REMOTE_ADDR": "192.0.2.7"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"REMOTE_ADDR": ""}]
 )
-def test_others_see_how_it_is_and_no_details(client: Client, fresh_client, settings: Settings, sender) -> None:
+def test_others_see_how_it_is_and_no_details(client: Client, settings: Settings, sender) -> None:
     settings.OLLAMA_URLS = ["http://127.0.0.1:1"]
     answer = client.get("/health", **sender)
     body = answer.json()
@@ -90,7 +80,7 @@ def test_an_administrator_sees_the_details_from_anywhere(client: Client, person:
 
 
 def test_without_node_cache_and_workers_searches_are_answered_and_it_says_what_is_missing(
-    client: Client, fresh_client, settings: Settings
+    client: Client, settings: Settings
 ) -> None:
     settings.OLLAMA_URLS = ["http://127.0.0.1:1"]
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}

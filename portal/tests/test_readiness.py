@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.models import Department
 from ingestion.models import VectorSpace
 from portal import health
 from portal.tests.conftest import MakePerson
+from search.tests.corpus import serve
 
 pytestmark = pytest.mark.django_db
 
@@ -43,16 +45,30 @@ def test_it_is_ready_once_there_is_an_administrator_and_needs_no_corpus(person: 
     person("admin")
     ready, found = check()
     assert ready
-    assert set(found) == {*health.CHECKS, "migrations", "vector_space", "administrator", "corpus", "cookies"}
+    assert set(found) == {
+        *health.CHECKS,
+        "migrations",
+        "vector_space",
+        "administrator",
+        "corpus",
+        "cookies",
+        "isolation",
+    }
     assert not found["corpus"]["ok"]
+    assert found["isolation"]["detail"].startswith("files are read with ")
+    assert found["isolation"]["ok"] is ("this kernel does not give" not in found["isolation"]["detail"])
 
 
 def test_vectors_of_another_model_are_named_with_what_mends_them(person: MakePerson) -> None:
     person("admin")
-    VectorSpace.objects.create(model="another", dimensions=384)
+    serve("Quill care", "A quill is cut anew each term.", department=Department.objects.create(name="Library"))
+    VectorSpace.objects.update_or_create(state="live", defaults={"model": "another", "dimensions": 384})
     ready, found = check()
-    assert not ready
-    assert "reembed" in found["vector_space"]["detail"]
+    assert ready, "what is in use goes on being used"
+    assert not found["vector_space"]["ok"]
+    assert "another (384 dimensions), which stays in use" in found["vector_space"]["detail"]
+    assert "reembed --model" in found["vector_space"]["detail"]
+    assert not found["vector_space"]["needed"]
 
 
 def test_it_can_be_read_by_people(person: MakePerson) -> None:

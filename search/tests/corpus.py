@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-
 from accounts.models import Department
 from ingestion import statistics, vectorspace
 from ingestion.chunking import ChunkDraft
 from ingestion.chunkrows import chunk_row, embedded_text
-from ingestion.embeddings import client_from_settings
 from ingestion.models import Document, DocumentType
 
 _vectors: dict[str, list[float] | None] = {}
@@ -41,7 +38,7 @@ def write(document: Document, *texts: str, embedded: bool = True) -> None:
     drafts = [ChunkDraft(position, text, position + 1, "") for position, text in enumerate(texts)]
     wanted = [embedded_text(document.title, "", text) for text in texts]
     if embedded and (new := [text for text in wanted if text not in _vectors]):
-        _vectors.update(zip(new, client_from_settings().embed_passages(new), strict=True))
+        _vectors.update(zip(new, vectorspace.live().client().embed_passages(new), strict=True))
     for draft, text in zip(drafts, wanted, strict=True):
         row = chunk_row(document, draft)
         if embedded:
@@ -51,5 +48,5 @@ def write(document: Document, *texts: str, embedded: bool = True) -> None:
 
 def count_statistics() -> None:
     """What a worker does every minute."""
-    vectorspace.require(settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS)
+    vectorspace.settle()
     statistics.refresh()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def found(query: SearchQuery, viewer: Viewer = PUBLIC_VIEWER) -> set[str]:
-    vector = query_vector(query.text) if query.mode is not Mode.KEYWORD else None
+    vector = query_vector(query.text, anew=True) if query.mode is not Mode.KEYWORD else None
     ids = {one.document_id for one in candidates(query, viewer=viewer, vector=vector)}
     return set(Document.objects.filter(pk__in=ids).values_list("title", flat=True))
 
@@ -79,7 +79,7 @@ class TestMeaning:
 
     def test_the_index_and_the_exact_scan_find_the_same(self, corpus, monkeypatch: pytest.MonkeyPatch) -> None:
         query = SearchQuery("How many books can I borrow?")
-        vector = query_vector(query.text)
+        vector = query_vector(query.text, anew=True)
         exact = candidates(query, viewer=PUBLIC_VIEWER, vector=vector)
         monkeypatch.setattr(retrieval, "EXACT_UP_TO", 0)
         for small in (0, 2, 1000):
@@ -104,7 +104,7 @@ class TestMeaning:
 
     def test_small_languages_are_compared_chunk_by_chunk_up_to_a_sum(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retrieval, "SMALL_LANGUAGES_UP_TO", 100)
-        survey = Survey(10_000, {"en": 8000, "ar": 60, "zh": 30, "es": 50})
+        survey = Survey(10_000, {"en": 8000, "ar": 60, "zh": 30, "es": 50}, "1 ")
         assert survey.small_languages == ["zh", "es"]
         assert not survey.exact
 

@@ -22,3 +22,24 @@ document.addEventListener("alpine:init", () => {
 
 // Two parts of a page scroll by themselves; each says which one it is.
 document.getElementById("nav-sidebar-apps")?.setAttribute("data-simplebar-aria-label", "Menu");
+
+// A page that keeps itself up to date rests while nobody looks at it, says so when the portal does not answer, and goes
+// to the sign-in page when the person is signed out.
+const stale = (is) => {
+  const notice = document.getElementById("stale");
+  if (notice) notice.hidden = !is;
+};
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.detail.elt.getAttribute("hx-trigger")?.startsWith("every")) event.preventDefault();
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const answered = new URL(event.detail.xhr.responseURL || location.href).pathname;
+  if (answered !== new URL(event.detail.pathInfo.requestPath, location.href).pathname) {
+    event.detail.shouldSwap = false;
+    location.reload();
+  }
+});
+for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(trouble, () => stale(true));
+}
+document.addEventListener("htmx:afterSwap", () => stale(false));

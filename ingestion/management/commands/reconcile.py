@@ -1,4 +1,4 @@
-"""`reconcile`: queue again what was lost."""
+"""`reconcile`: queue again what was lost, and mend what does not fit."""
 
 from typing import Any
 
@@ -8,7 +8,11 @@ from ingestion import pipeline
 
 
 class Command(BaseCommand):
-    help = "Queue again documents whose run died, whose message was lost, or that waited for an embedding node."
+    help = (
+        "Queue again documents whose run died, whose message was lost, or that waited for an embedding node, and mend "
+        "those whose chunks do not fit them."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{pipeline.reconcile()} documents queued again.")
+        queued, mended = pipeline.reconcile(), pipeline.mend()
+        self.stdout.write(f"{queued} documents queued again, {mended} mended.")

@@ -23,6 +23,7 @@ from ingestion.models import Document, DocumentType
 
 LIST = "/admin/ingestion/document/"
 UPLOAD = "/admin/ingestion/document/upload/"
+UPLOADS = "/admin/ingestion/document/uploads/"
 Make = Callable[..., Document]
 
 

@@ -10,8 +10,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.clearance import Role
 from accounts.models import Department, User
-from ingestion.models import Document, Tag
-from ingestion.tests.admin.conftest import LIST, UPLOAD, Make, change, person, signed_in, text_of, upload
+from ingestion.models import Document, Tag, UploadBatch
+from ingestion.tests.admin.conftest import LIST, UPLOAD, UPLOADS, Make, change, person, signed_in, text_of, upload
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,6 @@ def test_each_of_several_files_is_told_its_own_fate(
     assert [department.name for department in one.shared_with.all()] == ["Library"]
     assert {tag.name for tag in one.tags.all()} == {"lamps", "Desk"}
     text = text_of(desk, answer["Location"])
-    assert "2 files taken in" in text
     assert "0 of 2 ready, 2 in progress." in text
     assert "2 files not taken in" in text
     assert "“copy.txt” is already here as “Here already”" in text
@@ -53,7 +52,7 @@ def test_a_duplicate_of_a_document_that_was_reclassified_since_is_not_named_any_
     twin = make("Here already", finance)
     page = upload(desk, finance, ("copy.txt", b"Here already"))["Location"]
     assert "is already here as “Here already”" in text_of(desk, page)
-    assert "Here already" not in str(dict(desk.session))
+    assert "Here already" not in str(UploadBatch.objects.get().refused)
     Document.objects.filter(pk=twin.pk).update(clearance=4)
     text = text_of(desk, page)
     assert "“copy.txt” is already here." in text
@@ -68,12 +67,20 @@ def test_a_duplicate_of_a_document_that_is_gone_is_still_told(desk: Client, make
     assert "“copy.txt” is already here." in text_of(desk, page)
 
 
-def test_the_page_of_an_upload_is_its_uploaders_only(desk: Client, admin_desk: Client, finance: Department) -> None:
+def test_an_upload_is_its_uploaders_only_and_outlives_their_session(
+    desk: Client, admin_desk: Client, finance: Department, librarian: User
+) -> None:
     page = upload(desk, finance, ("one.txt", b"One."))["Location"]
-    assert "one.txt" in text_of(desk, page)
-    assert admin_desk.get(page)["Location"] == LIST
+    elsewhere = signed_in(librarian)
+    assert "one.txt" in text_of(elsewhere, page)
+    assert page in text_of(elsewhere, UPLOADS)
     batch = page.rstrip("/").rsplit("/", 1)[-1]
     assert [one.file_name for one in desk.get(f"{LIST}?upload={batch}").context["cl"].result_list] == ["one.txt"]
+
+    assert admin_desk.get(page).status_code == 404
+    assert page not in text_of(admin_desk, UPLOADS)
+    assert not admin_desk.get(f"{LIST}?upload={batch}").context["cl"].result_list
+    assert admin_desk.get(f"{page}file/").status_code == 404
 
 
 def test_the_page_of_an_upload_stops_asking_when_nothing_is_going_on(desk: Client, finance: Department) -> None:

@@ -32,7 +32,7 @@ def test_a_librarian_uploads_a_file_and_finds_it(arrive: Arrive, width: int) -> 
     page.get_by_label("Clearance").select_option(value="2")
     page.get_by_label("Audience").select_option(value="institution")
     page.locator("main, #content, form").get_by_role("button", name="Upload").first.click()
-    expect(page.locator("body")).to_contain_text("lamps.md")
+    expect(page.locator("#upload-progress")).to_contain_text("lamps.md")
 
     def found() -> bool:
         librarian.visit(f"/search/?q={word}")

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
-from ingestion.embeddings import client_from_settings
+from ingestion import vectorspace
 from search import vectors
 
 _query_vectors: dict[str, list[float]] = {}
@@ -23,7 +23,7 @@ class OnceEmbedding:
     def embed_query(self, text: str) -> list[float]:
         """The real vector of a query, to the precision that the cache keeps."""
         if text not in _query_vectors:
-            _query_vectors[text] = list(array("f", client_from_settings().embed_query(text)))
+            _query_vectors[text] = list(array("f", vectorspace.configured().client().embed_query(text)))
         return _query_vectors[text]
 
 
@@ -36,7 +36,7 @@ def stage(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.THROTTLE_FACTOR = 0
-    monkeypatch.setattr(vectors, "client_from_settings", OnceEmbedding)
+    monkeypatch.setattr(vectors, "client_for", lambda *_: OnceEmbedding())
     # Thousands of refusals would be written out, with their tracebacks.
     logging.disable(logging.CRITICAL)
     cache.clear()

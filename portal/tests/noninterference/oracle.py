@@ -127,10 +127,7 @@ def delete(hidden: frozenset[UUID]) -> None:
     orphans = Tag.objects.filter(Q(documents__in=hidden) & ~Q(pk__in=borne_elsewhere)).values_list("pk", flat=True)
     gone = list(orphans)
     # What is left of them, where a mail is hidden and its attachment is not (the mail failed), is what it was.
-    for orphan in Document.objects.filter(parent__in=hidden, is_attachment=True).exclude(pk__in=hidden):
-        orphan.shared_with.set(_mail_of(orphan).shared_with.all())
-        Document.objects.filter(pk=orphan.pk).update(is_attachment=False, parent=None)
-    Document.objects.filter(pk__in=hidden, is_attachment=True).update(is_attachment=False, parent=None)
+    Document.objects.filter(Q(parent__in=hidden) | Q(pk__in=hidden)).update(is_attachment=False, parent=None)
     Document.objects.filter(pk__in=hidden).delete()
     Tag.objects.filter(pk__in=gone).delete()
     statistics.refresh()

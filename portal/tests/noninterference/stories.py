@@ -75,9 +75,7 @@ def _restore(document: Document, value: int) -> None:
     pipeline.restore(document)
 
 
-def _delete(document: Document, value: int = 0) -> None:
-    for attachment in document.parts.filter(is_attachment=True):
-        _delete(attachment)
+def _delete(document: Document, value: int) -> None:
     document.delete()
 
 
