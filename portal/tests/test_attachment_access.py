@@ -111,7 +111,7 @@ def test_attachments_go_with_their_mail_and_the_files_of_an_archive_stay() -> No
 
 def test_the_database_refuses_an_attachment_without_its_mail() -> None:
     own, *_ = departments()
-    mail, attachment, _ = with_attachments(own)
+    _, attachment, _ = with_attachments(own)
     with pytest.raises(IntegrityError), transaction.atomic():
         Document.objects.filter(pk=attachment.pk).update(parent=None)
 
