@@ -25,7 +25,9 @@ from pathlib import Path
 ROOMS = ("accounts", "ingestion", "portal", "search")
 
 BUILDERS = (
-    "ingestion/extraction",
+    "ingestion/extraction_answer.py",
+    "ingestion/extraction_child.py",
+    "ingestion/extraction_parts.py",
     "ingestion/folder.py",
     "ingestion/management",
     "ingestion/models",
@@ -55,7 +57,7 @@ MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
 RELATED = frozenset({"documents", "chunks", "shared_documents", "parts", "document_set", "chunk_set"})
 """Names under which other models reach documents and chunks. A list or a field of another kind is called otherwise."""
 
-FIELDS = frozenset({"document", "chunk"})
+FIELDS = frozenset({"document", "chunk", "parent"})
 """Fields of other models that hold a document or a chunk. Lookups reach the rest of it through them."""
 
 BY_KEY = frozenset({"pk", "id", "in", "exact", "isnull"})

@@ -25,7 +25,7 @@ def original_response(kept: Document | EarlierVersion) -> FileResponse:
     """
     try:
         stored = kept.file.storage.open(str(kept.file.name))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         logger.error("the original %s of %s is missing in the storage", kept.file.name, kept.pk)
         raise Http404 from None
     response = FileResponse(stored, content_type="application/octet-stream")

@@ -94,4 +94,5 @@ def _with_parts(ids: Collection[UUID]) -> QuerySet[Document]:
     for _ in range(settings.EXTRACTION_LIMITS.nesting):
         condition |= Q(**{f"{path}__in": ids})
         path += "__parent"
-    return Document.objects.filter(condition)
+    documents: QuerySet[Document] = Document.objects.filter(condition)
+    return documents

@@ -23,6 +23,7 @@ from pytest_django import Settings
 
 from accounts.clearance import LIBRARIANS, OPERATOR, Viewer
 from accounts.models import Department, User
+from ingestion import embeddings
 from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata, register
 from ingestion.tests.embedding_servers import free_port
@@ -97,6 +98,8 @@ def use_nodes(settings: Settings, healthy_nodes: list[str]) -> Iterator[UseNodes
     """Makes the embedding client use these nodes; without any, one that refuses every connection."""
 
     def use(*urls: str) -> None:
+        # A client that met these nodes before would remember how they did then.
+        embeddings._kept_client.cache_clear()
         settings.OLLAMA_URLS = list(urls) or [f"http://127.0.0.1:{free_port()}"]
 
     yield use

