@@ -1,7 +1,8 @@
 """Text recognition: Tesseract inside the extraction library, whose language data has to be installed.
 
-The data is looked for in TESSDATA_PREFIX, else where Debian and others put it. OCR_LANGUAGES ('eng+deu') names the
-languages; unset, English and up to three more of those installed. Each further language costs time on every page.
+The data is looked for in TESSDATA_PREFIX or, where that is not set, where Debian and others put it. OCR_LANGUAGES
+('eng+deu') names the languages; unset, English and up to three more of those installed. Each further language costs
+time on every page.
 """
 
 from __future__ import annotations
@@ -137,9 +138,13 @@ class Recogniser:
 def data_folder() -> Path | None:
     """The folder of Tesseract's language data, None where there is none."""
     named = os.environ.get("TESSDATA_PREFIX")
-    folders = [Path(named), Path(named) / "tessdata"] if named else []
-    for pattern in _DATA_FOLDERS:
-        folders += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
+    if named:
+        # Who names a folder means that one and no other; an empty one turns text recognition off.
+        folders = [Path(named), Path(named) / "tessdata"]
+    else:
+        folders = [
+            folder for pattern in _DATA_FOLDERS for folder in sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
+        ]
     return next((folder for folder in folders if _installed(folder)), None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -193,7 +193,7 @@ class ContainerFilter(ChosenAnyway):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """The latest of the managed documents that others came in, and the chosen one."""
         managed = model_admin.get_queryset(request).order_by()
-        holding = managed.filter(pk__in=managed.filter(parent__isnull=False).values("parent"))
+        holding = managed.filter(Exists(managed.filter(parent=OuterRef("pk"))))
         latest = list(holding.order_by("-created_at", "pk")[:OFFERED])
         chosen = holding.filter(pk=chosen_id(self.value())).first()
         offered = latest if chosen is None or chosen in latest else [*latest, chosen]

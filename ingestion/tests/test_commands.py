@@ -43,9 +43,9 @@ class TestIngestionStatus:
 class TestReconcile:
     def test_it_says_how_many(self, take_in: TakeIn, empty_queue: None) -> None:
         document = take_in("lost")
-        assert run("reconcile") == "0 documents queued again.\n"
+        assert run("reconcile") == "0 documents queued again, 0 mended.\n"
         Document.objects.filter(pk=document.pk).update(updated_at=timezone.now() - timedelta(minutes=2))
-        assert run("reconcile") == "1 documents queued again.\n"
+        assert run("reconcile") == "1 documents queued again, 0 mended.\n"
 
 
 class TestWaiting:

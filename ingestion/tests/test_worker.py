@@ -132,7 +132,7 @@ class TestBroker:
         assert "Traceback" not in done.stderr
         assert states() == {Status.QUEUED: 3}
         done = run_portal("manage.py", "reconcile", **away)
-        assert (done.returncode, done.stdout.strip()) == (0, "0 documents queued again."), done.stderr
+        assert (done.returncode, done.stdout.strip()) == (0, "0 documents queued again, 0 mended."), done.stderr
 
         assert pipeline.reconcile() == 0, "they may still be on their way"
         ids = list(Document.objects.values_list("pk", flat=True))
