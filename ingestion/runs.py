@@ -26,7 +26,7 @@ MOST_ATTEMPTS = 5
 PARTLY_TAKEN_IN = "partly_taken_in"
 """The reason of a container of which some parts were refused."""
 
-READ_AGAIN = (PARTLY_TAKEN_IN, "damaged", "missing")
+READ_AGAIN = (PARTLY_TAKEN_IN, "partly_read", "damaged", "missing")
 """Flaws that only reading the stored file again can tell to be gone."""
 
 

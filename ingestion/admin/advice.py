@@ -77,7 +77,8 @@ ADVICE = {
     "partly_read": Advice(
         "Some pages hold only pictures",
         "The rest is found. Save it as a searchable PDF with the scanner's program and replace the file, if these "
-        "pages matter.",
+        "pages matter. If operators install text recognition for its language, retry.",
+        retrying_helps=True,
     ),
     "partly_embedded": Advice(
         "Some passages are found by their words only",

@@ -11,6 +11,7 @@ from pypdf import PdfWriter
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ingestion import pipeline
+from ingestion.extraction_ocr import data_folder
 from ingestion.models import Document, Status, VectorSpace
 from ingestion.tests import document_files
 from ingestion.tests.conftest import TakeIn, UseNodes
@@ -153,3 +154,19 @@ def test_pages_that_are_pictures_are_named_on_a_document_that_is_ready(take_in: 
     document = ingested(take_in((tmp_path / "both.pdf").read_bytes(), "both.pdf"))
     assert (document.status, document.error_reason, document.page_count) == (Status.READY, "partly_read", 3)
     assert document.error.startswith("1 of 3 pages are pictures without text")
+
+
+@pytest.mark.skipif(data_folder() is None, reason="the data of text recognition is not there")
+def test_a_retry_reads_such_pages_once_text_recognition_is_installed(
+    take_in: TakeIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = document_files.make_picture(tmp_path / "a.png", "Library opening hours")
+    scan = document_files.make_partly_scanned_pdf(tmp_path / "scan.pdf", picture)
+    with monkeypatch.context() as patch:
+        patch.setenv("TESSDATA_PREFIX", str(tmp_path / "none"))
+        document = ingested(take_in(scan.read_bytes(), "scan.pdf", title="Notice"))
+    assert document.error_reason == "partly_read"
+    pipeline.retry(document)
+    document = ingested(document)
+    assert (document.status, document.error_reason, document.unread_pages) == (Status.READY, "", 0)
+    assert found("opening hours") == {"Notice"}
