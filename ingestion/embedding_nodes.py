@@ -76,6 +76,7 @@ class Node:
         self.in_flight = 0
         self.digest_seen_at = self.unfit_until = float("-inf")
         self.failures = 0
+        self.fault = ""
         self.rests_until = 0.0
         self.last_used = 0.0
 
@@ -143,7 +144,8 @@ class Nodes:
     def _choose(self, besides: set[str]) -> Node | None:
         reachable = self.reachable(besides=besides)
         if not reachable:
-            raise EmbeddingUnavailable("no embedding node answers: all of them failed a moment ago")
+            faults = "; ".join(node.fault for node in self.all if node.fault)
+            raise EmbeddingUnavailable(f"no embedding node answers: all of them failed a moment ago ({faults})")
         busy = self._places.in_flight
         free = [node for node in reachable if busy[node.url] < REQUESTS_PER_NODE]
         return min(free, key=lambda node: (busy[node.url], node.last_used), default=None)
@@ -157,6 +159,7 @@ class Nodes:
     def _note_failure(self, node: Node, fault: NodeFault) -> None:
         with self._changed:
             node.failures += 1
+            node.fault = str(fault)
             if node.failures >= FAILURES_TO_OPEN:
                 rest = min(REST_SECONDS * 2.0 ** (node.failures - FAILURES_TO_OPEN), LONGEST_REST_SECONDS)
                 node.rests_until = time.monotonic() + rest

@@ -12,7 +12,7 @@ from django.db.utils import IntegrityError
 from django.utils import timezone
 
 from accounts.models import Department
-from ingestion.models import Chunk, Document
+from ingestion.models import Chunk, Document, DocumentType
 from search.tests.corpus import serve
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,7 @@ def test_the_database_refuses_an_attachment_without_its_mail() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reclassification_that_runs_beside_the_arrival_of_an_attachment_is_not_missed() -> None:
+    DocumentType.objects.get_or_create(slug="guide", defaults={"name": "Guide"})
     own, *_ = departments()
     mail = serve("Mail", "the mail", department=own, embedded=False, clearance=1)
     arrived: list[Document] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import Callable
@@ -52,6 +53,7 @@ def text(document: MakeDocument) -> MakeText:
         title: str, texts: list[str], *, original: bytes = b"original", file_name: str = "", **more: object
     ) -> Document:
         made = document(title, **{"file_name": file_name or f"{title}.md", **more})
+        made.sha256 = hashlib.sha256(original).hexdigest()
         made.file.save("original", ContentFile(original))
         for position, one in enumerate(texts):
             chunk_row(made, ChunkDraft(position, one, position + 1, f"{title} > Part {position + 1}")).save()

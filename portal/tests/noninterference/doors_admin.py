@@ -38,7 +38,7 @@ def documents_of_department(client: Client, world: World, ask: Ask) -> HttpRespo
 
 @door("an action on several documents", DOCUMENTS, writes=True, about_a_document=True)
 def action(client: Client, world: World, ask: Ask) -> HttpResponseBase:
-    chosen = [str(world.document(ask.document)), str(world.document(ask.document + 1))]
+    chosen = [str(world.document(ask.document)), str(world.document(0))]
     name = ("archive", "restore", "retry_failed", "delete_selected")[ask.number % 4]
     return client.post(f"/{DOCUMENTS}", {"action": name, "_selected_action": chosen, "index": "0"})
 
