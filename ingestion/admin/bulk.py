@@ -244,14 +244,14 @@ class BulkPages(DocumentActs):
 
 
 def _ids(text: str) -> list[UUID]:
-    """The ids of a hidden field, each once, in order. What is none is left out, like a document that is unknown."""
-    found = set()
+    """The ids of a hidden field, each once, as they stand there. What is none is left out, like an unknown document."""
+    found: dict[UUID, None] = {}
     for word in text.split():
         try:
-            found.add(UUID(word))
+            found[UUID(word)] = None
         except ValueError:
             continue
-    return sorted(found)
+    return list(found)
 
 
 def _done(plan: bulk.Plan, what: str, undo: str = "") -> SafeString | str:

@@ -38,7 +38,7 @@ def documents_of_department(client: Client, world: World, ask: Ask) -> HttpRespo
 
 @door("an action on several documents", DOCUMENTS, writes=True, about_a_document=True)
 def action(client: Client, world: World, ask: Ask) -> HttpResponseBase:
-    chosen = [str(world.document(ask.document)), str(world.document(0))]
+    chosen = [str(world.document(ask.document)), str(world.document(ask.document + 1))]
     name = ("archive", "restore", "retry_failed", "delete_selected")[ask.number % 4]
     return client.post(f"/{DOCUMENTS}", {"action": name, "_selected_action": chosen, "index": "0"})
 
@@ -102,7 +102,7 @@ CHANGES_OF_SEVERAL = (
 )
 def several(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     """A preview, a change with the way back from it, or a review, of documents that may be hidden from the person."""
-    chosen = [str(world.document(ask.document)), str(world.document(ask.document + 1)), str(world.document(99))]
+    chosen = [str(world.document(ask.document)), str(world.document(0))]
     if ask.number == 1:
         return client.post(f"/{DOCUMENTS}{chosen[0]}/reviewed/", follow=True)
     said = {"documents": " ".join(chosen), **CHANGES_OF_SEVERAL[ask.query % len(CHANGES_OF_SEVERAL)]}
