@@ -127,7 +127,8 @@ def alike(document: Document, viewer: Viewer) -> list[Alike]:
     )
     if document.sketch and document.sketch_bands:
         mine = bytes(document.sketch)
-        compared = others.filter(pk__in=RawSQL(_SHARING_A_BAND, [document.sketch_bands])).values_list("pk", "sketch")  # noqa: S611
+        sharing = RawSQL(_SHARING_A_BAND, [document.sketch_bands])  # noqa: S611  # nosec B611  # a constant; values bound
+        compared = others.filter(pk__in=sharing).values_list("pk", "sketch")
         for key, signature in compared[:MOST_COMPARED]:
             theirs = bytes(signature or b"")
             share = likeness(mine, theirs)
