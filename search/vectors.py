@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.core.cache import cache
 
 from ingestion import vectorspace
-from ingestion.embeddings import client_for
+from ingestion.embeddings import EmbeddingUnavailable, client_for
 
 KEPT_SECONDS = 3600
 
@@ -35,6 +35,12 @@ def query_vector(text: str, *, anew: bool = False) -> QueryVector:
     packed = cache.get(key)
     if packed is not None:
         return QueryVector(list(array("f", b64decode(packed))), space)
-    numbers = client_for(space.model, space.dimensions, space.digest).embed_query(text)
+    try:
+        numbers = client_for(space.model, space.dimensions, space.digest).embed_query(text)
+    except EmbeddingUnavailable:
+        # The nodes may have dropped a model that is not the live one any more.
+        if anew or vectorspace.remembered(anew=True).key == space.key:
+            raise
+        return query_vector(text)
     cache.set(key, b64encode(array("f", numbers).tobytes()).decode(), KEPT_SECONDS)
     return QueryVector(numbers, space)

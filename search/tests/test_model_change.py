@@ -6,10 +6,11 @@ import threading
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from accounts.clearance import PUBLIC_VIEWER
 from accounts.models import Department
+from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Chunk, Document, DocumentType, LanguageCentre, SpaceState, VectorSpace
 from search import retrieval, service, vectors
 from search.query import Mode, SearchQuery
@@ -77,6 +78,22 @@ def test_a_search_that_meets_a_change_is_done_again_with_the_new_model(
     assert {passage.similarity for hit in page.hits for passage in hit.passages} == {1.0}, "of one model to itself"
 
 
+def test_a_process_that_still_remembers_a_model_which_the_nodes_have_dropped_looks_again(
+    corpus: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Kept(Model):
+        def embed_query(self, text: str) -> list[float]:
+            if self.vector[0] > 0:
+                raise EmbeddingUnavailable("no node has this model")
+            return self.vector
+
+    monkeypatch.setattr(vectors, "client_for", Kept)
+    assert service.search(QUESTION, viewer=PUBLIC_VIEWER).degraded == ("embedding_unavailable",)
+    change_model(dimensions=384)
+    page = service.search(QUESTION, viewer=PUBLIC_VIEWER)
+    assert (page.degraded, page.count) == ((), 2)
+
+
 def test_the_vectors_of_a_query_are_kept_apart_in_the_cache(corpus: Document) -> None:
     first = query_vector(QUESTION.text).numbers
     change_model(dimensions=384)
@@ -106,14 +123,16 @@ def test_nobody_changes_the_model_while_vectors_are_compared(
     survey, got = retrieval._survey, []
 
     def try_to_take_the_table() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '50ms'")
-            try:
-                cursor.execute("BEGIN; LOCK TABLE ingestion_vectorspace IN ACCESS EXCLUSIVE MODE; ROLLBACK")
-                got.append("the table")
-            except Exception as error:  # noqa: BLE001  (told below)
-                got.append(str(error))
-        connection.close()
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                # For this transaction: the connection goes back to the pool.
+                cursor.execute("SET LOCAL lock_timeout = '50ms'")
+                cursor.execute("LOCK TABLE ingestion_vectorspace IN ACCESS EXCLUSIVE MODE")
+            got.append("the table")
+        except OperationalError as error:
+            got.append(str(error))
+        finally:
+            connection.close()
 
     def survey_and_be_disturbed(documents):
         found = survey(documents)
