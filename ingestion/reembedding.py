@@ -45,7 +45,7 @@ RECALL_LIMIT = 0.95
 
 RECALL_SAMPLE, RECALL_AT = 50, 10
 EF_SEARCH = 200
-"""As searches use it (search.retrieval)."""
+"""As searches use it (search.nearest)."""
 
 SWITCH_ATTEMPTS = 20
 """Documents that become ready while the table is waited for put a switch off; so often it is tried again at once."""

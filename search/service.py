@@ -18,10 +18,11 @@ from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Chunk, Document
 from search import metrics
 from search.models import SearchEvent
+from search.nearest import nearest_documents
 from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
 from search.query import Mode, SearchQuery
 from search.ranking import Candidate, Preference, RankedDocument, rank
-from search.retrieval import SpaceChanged, candidates, nearest_documents
+from search.retrieval import SpaceChanged, candidates
 from search.snippets import snippet
 from search.vectors import QueryVector, query_vector
 

@@ -75,12 +75,12 @@ def visible_chunks(reader: Reader, way: str) -> Any:
 
 
 def statement(reader: Reader, question: Question, path: str, way: str) -> Statement:
-    """A leg of search/retrieval.py at its plainest (no languages apart): `exact`, `hnsw` or `lexical`."""
+    """A leg of the search at its plainest (no languages apart): `exact`, `hnsw` or `lexical`."""
     from django.contrib.postgres.search import SearchQuery, SearchRank
     from django.db.models import F, Value
     from pgvector.django import CosineDistance
 
-    from search.retrieval import CANDIDATES_A_LEG
+    from search.words import CANDIDATES_BY_WORDS
 
     chunks = visible_chunks(reader, way)
     if path == "lexical":
@@ -91,7 +91,7 @@ def statement(reader: Reader, question: Question, path: str, way: str) -> Statem
         distance = CosineDistance("embedding", question.vector)
         chunks = chunks.filter(embedding__isnull=False)
         chunks = chunks.order_by(distance + Value(0.0) if path == "exact" else distance)
-    text, params = chunks.values("pk")[:CANDIDATES_A_LEG].query.sql_with_params()
+    text, params = chunks.values("pk")[:CANDIDATES_BY_WORDS].query.sql_with_params()
     return text, params
 
 

@@ -82,7 +82,8 @@ def _sum(measure: str, costs: Sequence[Cost]) -> float | None:
 def compare(searcher: Searcher, asked: Sequence[Question], rounds: int) -> Comparison:
     """Ask every question in both ways, so many times, the ways taking turns. Raises ValueError where answers differ."""
     from ingestion.models import Document
-    from search.retrieval import EXACT_UP_TO, narrowed
+    from search.nearest import EXACT_UP_TO
+    from search.retrieval import narrowed
     from search.service import search
 
     queries = [_query(question, searcher) for question in asked]

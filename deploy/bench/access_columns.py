@@ -84,7 +84,7 @@ def _bars(rows: dict[str, Any], writes: dict[str, Any]) -> list[Bar]:
 
 def searches(connection: psycopg.Connection) -> dict[str, Any]:
     """Every reader, every path, every way."""
-    from search.retrieval import EF_SEARCH
+    from search.nearest import EF_SEARCH
 
     connection.execute(f"SET hnsw.ef_search = {EF_SEARCH}")
     asked = questions(connection, QUESTIONS)

@@ -12,9 +12,10 @@ from accounts.clearance import PUBLIC_VIEWER
 from accounts.models import Department
 from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Chunk, Document, DocumentType, LanguageCentre, SpaceState, VectorSpace
-from search import retrieval, service, vectors
+from search import nearest, retrieval, service, vectors
+from search.nearest import nearest_documents
 from search.query import Mode, SearchQuery
-from search.retrieval import SpaceChanged, candidates, nearest_documents
+from search.retrieval import SpaceChanged, candidates
 from search.tests.corpus import count_statistics, serve
 from search.vectors import query_vector
 
@@ -67,7 +68,7 @@ def corpus(db: None) -> Document:
 def test_a_search_that_meets_a_change_is_done_again_with_the_new_model(
     corpus: Document, dimensions: int, exact_up_to: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrieval, "EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr(nearest, "EXACT_UP_TO", exact_up_to)
     change_model(dimensions=dimensions)
 
     stale = query_vector(QUESTION.text)
@@ -120,7 +121,8 @@ def test_scores_use_the_centres_of_the_live_space_only(corpus: Document) -> None
 def test_nobody_changes_the_model_while_vectors_are_compared(
     corpus: Document, looking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    survey, got = retrieval._survey, []
+    module = retrieval if looking == "search" else nearest
+    survey, got = module.survey_of, []
 
     def try_to_take_the_table() -> None:
         try:
@@ -141,7 +143,7 @@ def test_nobody_changes_the_model_while_vectors_are_compared(
         other.join()
         return found
 
-    monkeypatch.setattr(retrieval, "_survey", survey_and_be_disturbed)
+    monkeypatch.setattr(module, "survey_of", survey_and_be_disturbed)
     if looking == "search":
         candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True))
     else:

@@ -9,11 +9,13 @@ import pytest
 from accounts.clearance import OPERATOR, PUBLIC_VIEWER, Viewer
 from accounts.models import Campus, Department
 from ingestion.models import Document, DocumentType, Tag
-from search import retrieval
+from search import nearest
+from search.nearest import Survey, nearest_documents
 from search.query import Mode, SearchQuery
-from search.retrieval import Survey, candidates, nearest_documents, read_words
+from search.retrieval import candidates
 from search.tests.corpus import count_statistics, serve
 from search.vectors import query_vector
+from search.words import read_words
 
 pytestmark = pytest.mark.django_db
 
@@ -81,29 +83,29 @@ class TestMeaning:
         query = SearchQuery("How many books can I borrow?")
         vector = query_vector(query.text, anew=True)
         exact = candidates(query, viewer=PUBLIC_VIEWER, vector=vector)
-        monkeypatch.setattr(retrieval, "EXACT_UP_TO", 0)
+        monkeypatch.setattr(nearest, "EXACT_UP_TO", 0)
         for small in (0, 2, 1000):
-            monkeypatch.setattr(retrieval, "SMALL_LANGUAGES_UP_TO", small)
+            monkeypatch.setattr(nearest, "SMALL_LANGUAGES_UP_TO", small)
             indexed = candidates(query, viewer=PUBLIC_VIEWER, vector=vector)
             assert sorted(indexed, key=lambda one: one.chunk_id) == sorted(exact, key=lambda one: one.chunk_id)
 
     def test_the_best_of_a_language_is_a_candidate_beside_many_of_another(
         self, library: Department, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retrieval, "CANDIDATES_A_LEG", 3)
-        monkeypatch.setattr(retrieval, "CANDIDATES_A_LANGUAGE", 1)
+        monkeypatch.setattr(nearest, "CANDIDATES_BY_MEANING", 3)
+        monkeypatch.setattr(nearest, "CANDIDATES_A_LANGUAGE", 1)
         for number in range(6):
             serve(f"Loans {number}", f"You may borrow {number} books at a time.", department=library)
         serve("Ausleihe", "Sie dürfen zwanzig Bücher ausleihen.", department=library, language="de")
         count_statistics()
-        for limit in (retrieval.EXACT_UP_TO, 0):
-            monkeypatch.setattr(retrieval, "EXACT_UP_TO", limit)
+        for limit in (nearest.EXACT_UP_TO, 0):
+            monkeypatch.setattr(nearest, "EXACT_UP_TO", limit)
             seen = found(SearchQuery("How many books may I borrow?", mode=Mode.SEMANTIC))
             assert "Ausleihe" in seen
             assert len(seen) == 4
 
     def test_small_languages_are_compared_chunk_by_chunk_up_to_a_sum(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(retrieval, "SMALL_LANGUAGES_UP_TO", 100)
+        monkeypatch.setattr(nearest, "SMALL_LANGUAGES_UP_TO", 100)
         survey = Survey(10_000, {"en": 8000, "ar": 60, "zh": 30, "es": 50}, "1 ")
         assert survey.small_languages == ["zh", "es"]
         assert not survey.exact

@@ -11,7 +11,7 @@ from portal.tests.noninterference.doors import Ask
 from portal.tests.noninterference.stories import apply
 from portal.tests.noninterference.university import CHANGES, DOCUMENTS, EVERYONE, UNIVERSITY, asks
 from portal.tests.noninterference.world import make
-from search import retrieval
+from search import nearest
 
 pytestmark = pytest.mark.django_db
 
@@ -37,8 +37,8 @@ def test_these_questions_are_asked_of_every_door() -> None:
 @pytest.mark.parametrize("viewer", [4], ids=[EVERYONE[4]])
 def test_the_same_holds_through_the_index(viewer: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more visible chunks than are compared one by one; here, for the little that there is."""
-    monkeypatch.setattr(retrieval, "EXACT_UP_TO", 0)
-    monkeypatch.setattr(retrieval, "SMALL_LANGUAGES_UP_TO", 0)
+    monkeypatch.setattr(nearest, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(nearest, "SMALL_LANGUAGES_UP_TO", 0)
     world, tally = make(UNIVERSITY), Tally()
     through = ("search by query string", "search by JSON", "documents like it")
     asked = [Ask(name, document=n, query=n, filters=n, number=n) for name in through for n in range(12)]
