@@ -25,29 +25,13 @@ from pathlib import Path
 ROOMS = ("accounts", "ingestion", "portal", "search")
 
 BUILDERS = (
-    "ingestion/extraction_answer.py",
-    "ingestion/extraction_child.py",
-    "ingestion/extraction_parts.py",
-    "ingestion/folder.py",
-    "ingestion/management",
-    "ingestion/models",
-    "ingestion/filling.py",
-    "ingestion/metadata.py",
-    "ingestion/pipeline.py",
-    "ingestion/drift.py",
-    "ingestion/queueing.py",
-    "ingestion/retention.py",
-    "ingestion/versions.py",
-    "ingestion/runs.py",
-    "ingestion/upkeep.py",
-    "ingestion/parts.py",
-    "ingestion/progress.py",
-    "ingestion/reembedding.py",
-    "ingestion/registration.py",
-    "ingestion/statistics.py",
-    "ingestion/storage_s3.py",
-    "ingestion/vectorspace.py",
-)
+    "ingestion/drift.py", "ingestion/extraction_answer.py", "ingestion/extraction_child.py",
+    "ingestion/extraction_parts.py", "ingestion/filling.py", "ingestion/folder.py", "ingestion/management",
+    "ingestion/metadata.py", "ingestion/models", "ingestion/parts.py", "ingestion/pipeline.py", "ingestion/progress.py",
+    "ingestion/queueing.py", "ingestion/reembedding.py", "ingestion/registration.py", "ingestion/retention.py",
+    "ingestion/runs.py", "ingestion/statistics.py", "ingestion/storage_s3.py", "ingestion/upkeep.py",
+    "ingestion/vectorspace.py", "ingestion/versions.py",
+)  # fmt: skip
 """What builds the corpus and shows nobody anything: it works on documents whoever may see them."""
 
 GUARDED = frozenset({"Document", "Chunk"})

@@ -17,6 +17,7 @@ IN_WORDS = {
     "document_seen_as": "opened a document as somebody else",
     "document_uploaded": "document uploaded",
     "document_version_restored": "earlier version of a document brought back",
+    "golden_query_changed": "golden query changed",
     "grant_revoked": "tokens taken back",
     "identity_confirmed": "confirmed that it is them",
     "locked_out": "locked out after failed sign-ins",

@@ -104,6 +104,23 @@ class Viewer:
         """The highest clearance that the viewer can really see: 3 and 4 need a departmental affiliation."""
         return self.clearance if self.affiliated else min(self.clearance, NEEDS_DEPARTMENT - 1)
 
+    @property
+    def sight(self) -> tuple[object, ...]:
+        """All of the viewer that decides what they are answered: what `visible_to` reads, and what orders the hits.
+
+        Two viewers with the same one are answered the same, and so an answer may be kept for both (search.answers).
+        """
+        return (
+            self.role,
+            self.effective_clearance,
+            self.admitted,
+            self.every_department,
+            tuple(sorted(self.departments)),
+            None if self.within is None else tuple(sorted(self.within)),
+            self.campus_id,
+            bool(self.seen_as),
+        )
+
     def may_reclassify(self, clearance: int, department_id: int) -> bool:
         """Whether the viewer, who manages a document, may also change who reads it, as it is classified now.
 
@@ -204,6 +221,10 @@ def _access_met(viewer: Viewer) -> Q:
 
 class RestrictedQuerySet(models.QuerySet[Any]):
     """A queryset over something `Restricted`."""
+
+    def met_by(self, viewer: Viewer) -> Self:
+        """What this viewer may see once, and as long as, it is served: for what is noted about documents, not them."""
+        return self.filter(_access_met(viewer))
 
     def visible_to(self, viewer: Viewer) -> Self:
         """What this viewer may see, and nothing else: the access rule."""

@@ -16,8 +16,9 @@ from django.db.models import Q, Value
 from django.utils import timezone
 
 from accounts.clearance import EVERYONE, NEEDS_DEPARTMENT, ROLE_CLEARANCE, Role
+from accounts.effects import Effect, JointEffect, RoleEffect
 from accounts.models import User
-from accounts.readership import Access, Effect, RoleEffect
+from accounts.readership import Access
 
 MOST_MOMENTS = 6
 """Moments at which an effect is worked out; documents with more dates than these are rare, and nobody reads on."""
@@ -63,37 +64,6 @@ class Crowd:
                 place for place, (kind, _) in enumerate(self.kinds) if may_read(kind, access)
             )
         return self._readers[access]
-
-
-@dataclass(frozen=True)
-class JointEffect:
-    """What changes of several documents do to who sees them, from some moment on (None: at once).
-
-    `before` and `after` of a role count who sees at least one of them; `gained` and `lost` who comes to see, or loses
-    sight of, at least one: somebody may be both.
-    """
-
-    roles: tuple[RoleEffect, ...]
-    opens: bool
-    """Whether one of them comes to be seen by everybody, without signing in."""
-    shuts: bool
-    """Whether everybody who is not signed in loses sight of one of them."""
-    moment: datetime | None = None
-
-    @property
-    def gained(self) -> int:
-        """How many people come to see at least one of them."""
-        return sum(one.gained for one in self.roles)
-
-    @property
-    def lost(self) -> int:
-        """How many people lose sight of at least one of them."""
-        return sum(one.lost for one in self.roles)
-
-    @property
-    def matters(self) -> bool:
-        """Whether it makes a difference to anybody."""
-        return bool(self.gained or self.lost or self.opens or self.shuts)
 
 
 Change = tuple[Access, Access]

@@ -17,6 +17,7 @@ from django.db.models import BooleanField, Case, Count, Exists, OuterRef, Q, Que
 from django.utils import timezone
 
 from accounts.clearance import EVERYONE, NEEDS_DEPARTMENT, ROLE_CLEARANCE, Clearance, Role, viewer_for
+from accounts.effects import Effect, RoleEffect
 from accounts.models import Department, User
 
 
@@ -86,52 +87,6 @@ def headcount(access: Access) -> Headcount:
         without_department=without,
         anonymous=access.open_to_all,
     )
-
-
-@dataclass(frozen=True)
-class RoleEffect:
-    """What a change does to the people of one role."""
-
-    role: str
-    before: int
-    after: int
-    gained: int
-    lost: int
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What a change does to who sees something, from some moment on (None: at once)."""
-
-    roles: tuple[RoleEffect, ...]
-    anonymous_before: bool
-    anonymous_after: bool
-    moment: datetime | None = None
-
-    @property
-    def before(self) -> int:
-        """How many people see it without the change."""
-        return sum(one.before for one in self.roles)
-
-    @property
-    def after(self) -> int:
-        """How many people see it with the change."""
-        return sum(one.after for one in self.roles)
-
-    @property
-    def gained(self) -> int:
-        """How many people see it who did not."""
-        return sum(one.gained for one in self.roles)
-
-    @property
-    def lost(self) -> int:
-        """How many people do not see it any more."""
-        return sum(one.lost for one in self.roles)
-
-    @property
-    def matters(self) -> bool:
-        """Whether it makes a difference to anybody."""
-        return bool(self.gained or self.lost or self.anonymous_before != self.anonymous_after)
 
 
 def _see_one_of(accesses: Iterable[Access]) -> Case:

@@ -33,6 +33,7 @@ from ingestion.language import language_code
 from ingestion.metadata import with_attachments
 from ingestion.models import Chunk, Document, DocumentType, Status
 from ingestion.originals import original_response
+from ingestion.runs import lock_all
 from ingestion.storage import StorageAway
 from ingestion.tags import MAX_NAME, MAX_TAGS, InvalidTag, clean_names, tags_named
 from ingestion.trail import note_edits, note_uploads, state_of
@@ -292,7 +293,8 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
         Somebody may have restricted it since it was loaded. Raises Http404 where the person manages it no longer.
         """
         managed = Document.objects.manageable_by(viewer_of(self.request))
-        held: Document = get_object_or_404(managed.select_for_update(), pk=document.pk)
+        # With the mail of an attachment, in the order in which everybody locks (ingestion.runs).
+        held: Document = get_object_or_404(managed, pk__in=lock_all(managed.filter(pk=document.pk)))
         return held
 
     def perform_update(self, serializer: serializers.BaseSerializer[Document]) -> None:

@@ -16,9 +16,10 @@ from django.utils.crypto import salted_hmac
 from accounts.audit import note_several
 from accounts.clearance import EVERYONE, Audience, Clearance
 from accounts.crowd import Crowd, effects_among
+from accounts.effects import Effect
 from accounts.models import Department
-from accounts.readership import Access, Effect, Headcount, effect_between, effects_of, headcount
-from ingestion.metadata import moment_in_words, stored
+from accounts.readership import Access, Headcount, effect_between, effects_of, headcount
+from ingestion.metadata import moment_in_words, stored, with_attachments
 from ingestion.models import WORKING, Document, Status
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def note_changes(
     """Note in the audit trail whose audience changed among these documents, which had this access before.
 
     Called in the transaction that changed them, with what was read when they were locked: their own rows say what
-    holds now. People are counted once for each kind of change, not for each document.
+    holds now. What is attached to them, and changed along, is noted too. People are counted once for each kind of
+    change, not for each document.
     """
     ids = [document.pk for document, _ in changes]
     now: dict[UUID, Access] = {}
@@ -217,6 +219,8 @@ def note_changes(
         now = {document.pk: access_of(document) for document in stored(ids)}
     changed = [(document, before, now.get(document.pk)) for document, before in changes]
     changed = [(document, before, after) for document, before, after in changed if before != after]
+    if not deleted:
+        changed += _followed(changed, {document.pk: before for document, before in changes})
     names = dict(
         Department.objects.filter(
             pk__in={one for _, before, after in changed for one in before.readers | (after or before).readers}
@@ -242,6 +246,22 @@ def note_changes(
         actor=actor,
         request=request,
     )
+
+
+Changed = tuple[Document, Access, Access | None]
+"""A document, its access before, and after; None where nothing is left."""
+
+
+def _followed(changed: list[Changed], before: dict[UUID, Access]) -> list[Changed]:
+    """What is attached to these documents and changed along; apart from its state its access was that of its mail."""
+    before = {**before}
+    followed: list[Changed] = []
+    # A mail stands before what is attached to it.
+    for one in with_attachments(*(document for document, _, _ in changed)):
+        if one.pk not in before and one.parent_id is not None:
+            before[one.pk] = replace(before[one.parent_id], is_searchable=one.is_searchable)
+            followed.append((one, before[one.pk], access_of(one)))
+    return [(one, was, now) for one, was, now in followed if was != now]
 
 
 def _effects_as_json(crowd: Crowd, before: Access, after: Access | None) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.clearance import EVERYONE, Audience, Viewer
-from accounts.crowd import JointEffect, effects_of_several
+from accounts.crowd import effects_of_several
+from accounts.effects import JointEffect
 from accounts.models import User
 from accounts.readership import Access
 from ingestion.audience import access_of, note_changes

@@ -77,6 +77,16 @@ class BulkForm(forms.Form):
         clearances.choices = [LEAVE, *own]
         campuses.choices = [LEAVE, (ALL_CAMPUSES, "All campuses"), *Campus.objects.values_list("pk", "name")]
 
+    @property
+    def readers_fields(self) -> list[forms.BoundField]:
+        """What says who may read them, as it stands on the page."""
+        return [self[name] for name in ("department", "clearance", "audience", "sharing", "shared_with")]
+
+    @property
+    def about_fields(self) -> list[forms.BoundField]:
+        """What says what they are."""
+        return [self[name] for name in ("doc_type", "campus", "priority", "add_tags", "remove_tags")]
+
     def clean(self) -> dict[str, Any]:
         """Refuses a form that asks for nothing, and one that asks for two things at once."""
         cleaned = super().clean() or self.cleaned_data

@@ -32,15 +32,14 @@ def chunk_row(
     *,
     staged: bool = False,
 ) -> Chunk:
-    """A chunk ready to be written, with the vectors of the same text where they are known (`filling.known_vectors`)."""
-    section_title = draft.section_title[:300]
-    content_hash = hashlib.sha256(embedded_text(document.title, section_title, draft.text).encode()).digest()
+    """A chunk ready to be written, with the vectors of the same text where they are known (`filling.known_to`)."""
+    content_hash = hash_of(passage_of(document.title, draft))
     return Chunk(
         document=document,
         position=draft.position,
         text=draft.text,
         page_number=draft.page_number,
-        section_title=section_title,
+        section_title=_section_title(draft),
         language=document.language,
         overlap=draft.overlap_characters,
         offset=draft.offset,
@@ -50,6 +49,20 @@ def chunk_row(
         staged=staged,
         **known.get(content_hash, {}),
     )
+
+
+def passage_of(title: str, draft: ChunkDraft) -> str:
+    """What the model sees of a chunk that is still a draft, in a document of this title."""
+    return embedded_text(title, _section_title(draft), draft.text)
+
+
+def hash_of(passage: str) -> bytes:
+    """What tells two passages apart (Chunk.content_hash)."""
+    return hashlib.sha256(passage.encode()).digest()
+
+
+def _section_title(draft: ChunkDraft) -> str:
+    return draft.section_title[:300]
 
 
 def embedded_text(title: str, section_title: str, text: str) -> str:

@@ -1,14 +1,16 @@
 """File to pages of text, in a child process with limits.
 
 Uploads are whatever people have, and the libraries that read them meet bombs, loops and crashes. So each file is read
-by a process of its own (`ingestion.extraction_child`), with a ceiling on memory, processor time, wall clock, scratch
-space and output, with none of this process's environment, and in a cell (`ingestion.extraction_jail`) without network,
-other programs or other files. Whatever happens there costs this one document and never the worker.
+by a process of its own (`ingestion.extraction_child`, forked by `ingestion.extraction_server`), with a ceiling on
+memory, processor time, wall clock, scratch space and output, with none of this process's environment, and in a cell
+(`ingestion.extraction_jail`) without network, other programs or other files. Whatever happens there costs this one
+document and never the worker.
 """
 
 from __future__ import annotations
 
 import compileall
+import contextlib
 import json
 import logging
 import os
@@ -21,12 +23,13 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path, PurePath
-from typing import IO, cast
+from typing import IO
 
 from django.conf import settings
 
 from ingestion.extraction_answer import Refusal, UnbelievableAnswer, read_answer
-from ingestion.extraction_jail import MEASURES, PARENT_VARIABLE
+from ingestion.extraction_jail import MEASURES
+from ingestion.extraction_process import Processes, ServerLost, environment, tail
 from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page, Reason
 
 __all__ = [
@@ -52,12 +55,10 @@ SCRATCH_PREFIX = "extraction-"
 SCRATCH_LEFT_SECONDS = 3600.0
 """Age from which on a folder was left behind: no reading may last half as long."""
 
-# Where the data of text recognition lies, and its languages. Nothing else of this process's environment.
-_PASSED_ON = ("TESSDATA_PREFIX", "OCR_LANGUAGES")
-_CHILD = "ingestion.extraction_child"
-_SOURCE_ROOT = Path(__file__).resolve().parent.parent
+_PROCESSES = Processes()
+# A process that starts the others may be killed by whatever kills processes; one after the other, it cannot run here.
+_ATTEMPTS = 2
 _READ_BYTES = 1 << 16
-_COMPLAINT_BYTES = 4096
 # How often the child's scratch space and threads are looked at.
 _WATCH_SECONDS = 0.2
 # The libraries run one or two, and are told so; text recognition some more.
@@ -73,8 +74,8 @@ def extract(
 ) -> Extraction:
     """Read the text of the file at `path`; `file_name` is the name it was uploaded under.
 
-    The type is told by content; the name only tells text kinds (Markdown, HTML, CSV) apart. Takes some 0.05 s for text
-    and 0.2 s for Office and PDF files, and at most `limits.seconds`. Without `limits` those of the settings hold.
+    The type is told by content; the name only tells text kinds (Markdown, HTML, CSV) apart. Takes some 0.01 s for text
+    and 0.1 s for Office and PDF files, and at most `limits.seconds`. Without `limits` those of the settings hold.
 
     The files within the file (attachments, files of an archive) are written to `parts_folder`, an empty folder of the
     caller's, and named in the answer's `parts`; without a folder they are left alone.
@@ -91,45 +92,60 @@ def extract(
             f"The file has {_megabytes(size)} MB; at most {_megabytes(limits.file_bytes)} MB can be read. "
             "Split it, or save it with smaller images.",
         )
-    with (
-        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch,
-        tempfile.TemporaryFile() as complaints,
-    ):
-        child = subprocess.Popen(
-            [
-                sys.executable,
-                # Modules come from where they belong, never from the folder that the child writes to.
-                "-P",
-                "-m",
-                _CHILD,
-                path.resolve(),
-                _extension(file_name),
-                _as_json(limits),
-                parts_folder or "",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            cwd=scratch,
-            env=_environment(scratch),
-            start_new_session=True,
-        )
+    for _ in range(_ATTEMPTS):
         try:
-            answer = _read_answer(child, limits, Path(scratch), parts_folder)
-        finally:
-            _kill(child)
-        try:
-            found = read_answer(json.loads(answer), limits=limits, parts_folder=parts_folder)
-        except (ValueError, RecursionError):
-            raise _failure(child.returncode, _tail(complaints), file_name) from None
-        except UnbelievableAnswer as error:
-            logger.error("extraction of %r gave an answer that is none of ours: %s", file_name, error)
-            raise _broken() from error
+            found = _read(path, file_name, limits, parts_folder)
+            break
+        except ServerLost as error:
+            logger.warning("extraction of %r lost its process: %s", file_name, error)
+            said = str(error)
+            if parts_folder:
+                _empty(parts_folder)
+    else:
+        raise RuntimeError(f"files cannot be read here: {said}")
     if isinstance(found, Refusal):
         if found.detail:
             logger.info("extraction of %r: %s: %s", file_name, found.error.reason, found.detail)
         raise found.error
     return found
+
+
+def _read(path: Path, file_name: str, limits: Limits, parts_folder: Path | None) -> Extraction | Refusal:
+    """What one process makes of the file. Raises what `extract` does, and ServerLost where there was no process."""
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch,
+        tempfile.TemporaryFile() as complaints,
+    ):
+        reading, writing = os.pipe()
+        with open(reading, "rb", buffering=0) as stream:
+            try:
+                arguments = [str(path.resolve()), _extension(file_name), _as_json(limits), str(parts_folder or "")]
+                child = _PROCESSES.start(arguments, scratch, writing, complaints.fileno())
+            finally:
+                os.close(writing)
+            try:
+                answer = _read_answer(child.pid, stream, limits, Path(scratch), parts_folder)
+            except BaseException:
+                with contextlib.suppress(ServerLost):
+                    child.end()
+                raise
+            code = child.end()
+        try:
+            return read_answer(json.loads(answer), limits=limits, parts_folder=parts_folder)
+        except (ValueError, RecursionError):
+            raise _failure(code, tail(complaints), file_name) from None
+        except UnbelievableAnswer as error:
+            logger.error("extraction of %r gave an answer that is none of ours: %s", file_name, error)
+            raise _broken() from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a lost process has written of the parts."""
+    for found in folder.iterdir():
+        if found.is_dir():
+            shutil.rmtree(found)
+        else:
+            found.unlink()
 
 
 def isolation() -> tuple[str, ...]:
@@ -140,7 +156,7 @@ def isolation() -> tuple[str, ...]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd=scratch,
-            env=_environment(scratch),
+            env=environment(scratch),
             check=True,
             timeout=30,
         )
@@ -177,37 +193,12 @@ def _as_json(limits: Limits) -> str:
     return json.dumps(asdict(limits))
 
 
-def _environment(scratch: str) -> dict[str, str]:
-    """A bare environment: no secrets of this process, one thread, scratch space of its own."""
-    python_path = [str(_SOURCE_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": os.pathsep.join(python_path),
-        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        PARENT_VARIABLE: str(os.getpid()),
-        "PYTHONUTF8": "1",
-        "LANG": "C.UTF-8",
-        "HOME": scratch,
-        "TMPDIR": scratch,
-        "XDG_CACHE_HOME": scratch,
-        "KREUZBERG_CACHE_DIR": scratch,
-        "RAYON_NUM_THREADS": "1",
-        "TOKIO_WORKER_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        # glibc reserves 64 MiB of address space a thread without it, which the memory limit would count.
-        "MALLOC_ARENA_MAX": "1",
-        # Pictures of pages go back to the system at once: 410 MB instead of 570 for a scan of several pages.
-        "MALLOC_MMAP_THRESHOLD_": "131072",
-        "MALLOC_TRIM_THRESHOLD_": "131072",
-    }
-
-
-def _read_answer(child: subprocess.Popen[bytes], limits: Limits, scratch: Path, parts_folder: Path | None) -> bytes:
+def _read_answer(pid: int, stream: IO[bytes], limits: Limits, scratch: Path, parts_folder: Path | None) -> bytes:
     """Everything that the child writes, until it closes its output, within the limits of time, space and size."""
     deadline = time.monotonic() + limits.seconds
     looked = time.monotonic()
     received = bytearray()
-    with selectors.DefaultSelector() as selector, cast("IO[bytes]", child.stdout) as stream:
+    with selectors.DefaultSelector() as selector:
         os.set_blocking(stream.fileno(), False)
         selector.register(stream, selectors.EVENT_READ)
         while True:
@@ -215,7 +206,7 @@ def _read_answer(child: subprocess.Popen[bytes], limits: Limits, scratch: Path, 
             if now >= deadline:
                 raise _timeout(limits)
             if now - looked >= _WATCH_SECONDS:
-                _watch(child.pid, limits, scratch, parts_folder)
+                _watch(pid, limits, scratch, parts_folder)
                 looked = time.monotonic()
             if not selector.select(min(_WATCH_SECONDS, deadline - now)):
                 continue
@@ -277,20 +268,6 @@ def _size_and_count(folder: Path) -> tuple[int, int]:
     return size, count
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole process group, so that nothing it started stays behind.
-
-    The child is waited for only afterwards: until then its number cannot belong to anybody else. One that ended by
-    itself keeps its own exit status.
-    """
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        # Some systems no longer know a group of which only an ended process is left.
-        logger.debug("extraction child %s had ended", child.pid)
-    child.wait()
-
-
 def _failure(code: int, complaint: str, file_name: str) -> ExtractionError:
     """Why a child ended without an answer, from how it ended."""
     logger.warning("extraction of %r ended with %s: %s", file_name, code, complaint)
@@ -320,12 +297,6 @@ def _timeout(limits: Limits) -> ExtractionError:
         "timeout",
         f"Reading the file took longer than {limits.seconds:g} seconds. Save it again in a simpler form, or split it.",
     )
-
-
-def _tail(stream: IO[bytes]) -> str:
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - _COMPLAINT_BYTES))
-    return stream.read().decode("utf-8", "replace").strip()
 
 
 def _megabytes(count: int) -> str:

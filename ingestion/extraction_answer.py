@@ -55,6 +55,7 @@ def as_answer(extraction: Extraction) -> dict[str, Any]:
         "written_on": extraction.written_on and extraction.written_on.isoformat(),
         "outline": [[line.level, line.title, line.page_number] for line in extraction.outline],
         "parts": [[part.name, str(part.path), part.is_attachment] for part in extraction.parts],
+        "is_damaged": extraction.is_damaged,
     }
 
 
@@ -87,6 +88,7 @@ def read_answer(given: Any, *, limits: Limits, parts_folder: Path | None) -> Ext
                 for level, title, number in _few(given["outline"], limits.characters)
             ),
             parts=_parts(_few(given["parts"], limits.parts), limits, parts_folder),
+            is_damaged=_truth(given["is_damaged"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnbelievableAnswer(f"{type(error).__name__}: {error}") from error
@@ -128,6 +130,12 @@ def _number(given: Any) -> int:
     # True is an int to Python, and never a page.
     if type(given) is not int or given < 0:
         raise UnbelievableAnswer(f"no number: {given!r:.50}")
+    return given
+
+
+def _truth(given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise UnbelievableAnswer(f"neither true nor false: {given!r:.50}")
     return given
 
 

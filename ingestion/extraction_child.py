@@ -1,10 +1,6 @@
-"""The program that reads one file, run by `ingestion.extraction` in a process of its own.
+"""What reads one file, in a process of its own that `ingestion.extraction_server` has forked for it.
 
-    python -m ingestion.extraction_child PATH EXTENSION LIMITS_AS_JSON PARTS_FOLDER
-
-PARTS_FOLDER is '' where the files within the file are not wanted. Writes one JSON object to standard output: the
-extraction, or `reason` and `message`. It never imports Django, and imports an extraction library only when the type
-needs one, so that a text file costs some 50 ms.
+Writes one JSON object to standard output: the extraction, or `reason` and `message`. It never imports Django.
 """
 
 from __future__ import annotations
@@ -12,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 from ingestion import extraction_description, extraction_jail
@@ -30,12 +25,19 @@ _WITHOUT_HEADINGS = frozenset((kinds.TEXT, kinds.MAIL, kinds.MSG, kinds.CSV))
 _SPEAKING = re.compile(r"[^\s|#*>`_.:-]")
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], parent: int) -> int:
+    """Read the file that the four arguments tell of, for the process `parent`; the exit code.
+
+    They are its path, its extension, the limits as JSON, and the folder for the files within it or ''.
+    """
     path, extension, limits_json, parts_folder_text = arguments
     limits = Limits(**json.loads(limits_json))
     parts_folder = Path(parts_folder_text) if parts_folder_text else None
     extraction_jail.enter(
-        limits, read=_reading_paths(Path(path)), write=[Path.cwd(), *([parts_folder] if parts_folder else [])]
+        limits,
+        read=_reading_paths(Path(path)),
+        write=[Path.cwd(), *([parts_folder] if parts_folder else [])],
+        parent=parent,
     )
     answer = _take_standard_output()
     try:
@@ -74,6 +76,7 @@ def read(path: Path, extension: str, limits: Limits, parts_folder: Path | None =
         written_on=found.written_on,
         outline=_outline(found, pages),
         parts=found.parts,
+        is_damaged=found.is_damaged,
     )
 
 
@@ -115,7 +118,3 @@ def _take_standard_output() -> int:
     answer = os.dup(1)
     os.dup2(2, 1)
     return answer
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -25,9 +25,6 @@ ORPHANED = "ends with its worker"
 MEASURES = (ALONE, BOUND, CONFINED, ORPHANED)
 """What may be missing where the kernel lacks it. The limits on memory, time and files hold everywhere."""
 
-PARENT_VARIABLE = "EXTRACTION_PARENT"
-"""Where the parent tells its process number, so that a child can notice that it was gone before they began."""
-
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 _CAPABILITY_VERSION_3, _CAP_DAC_READ_SEARCH = 0x20080522, 2  # linux/capability.h
@@ -36,11 +33,13 @@ _OPEN_FILES = 256
 _PROCESSES_OF_THE_USER = 4096
 
 
-def enter(limits: Limits, *, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> tuple[str, ...]:
+def enter(
+    limits: Limits, *, read: Iterable[Path] = (), write: Iterable[Path] = (), parent: int | None = None
+) -> tuple[str, ...]:
     """Give up what reading a file does not need, for good; the MEASURES that this kernel has.
 
-    `read` are the paths that may be read beside Python's own, `write` the folders in which files may be made. To be
-    called first, while the process has one thread.
+    `read` are the paths that may be read beside Python's own, `write` the folders in which files may be made, `parent`
+    the process that wants this one, which may be gone already. To be called first, while the process has one thread.
     """
     held = []
     _die_first()
@@ -55,19 +54,18 @@ def enter(limits: Limits, *, read: Iterable[Path] = (), write: Iterable[Path] = 
             held.append(ALONE)
     _drop_capabilities()
     # Last, because a new user namespace would clear it.
-    if _end_with_parent():
+    if _end_with_parent(parent):
         held.append(ORPHANED)
     return tuple(held)
 
 
-def _end_with_parent() -> bool:
-    """Be killed when the worker dies, so that nothing goes on reading for nobody."""
+def _end_with_parent(parent: int | None) -> bool:
+    """Be killed when the parent dies, as it does with its worker, so that nothing goes on reading for nobody."""
     if not sys.platform.startswith("linux"):
         return False
     if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         return False
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent and os.getppid() != int(parent):
+    if parent is not None and os.getppid() != parent:
         sys.exit("The process that wanted this file read is gone.")
     return True
 

@@ -24,6 +24,8 @@ from ingestion.extraction_types import Extraction, ExtractionError, Limits, Page
 
 _HYPHEN = "\x02"  # PDFium's mark for a hyphen at the end of a line that splits a word
 _PAGE_OBJECT = re.compile(rb"/Type\s*/Pages?\b|/ObjStm\b")
+_PAGE_NODE = re.compile(rb"/Type\s*/Pages\b")
+_COUNT = re.compile(rb"/Count\s+(-?\d+)(\s+\d+\s+R\b)?")
 _MOST_HEADING_LINES = 3
 _LINE_PITCH = 1.2
 # Letters that much larger than the text's make a line a heading by themselves.
@@ -41,6 +43,7 @@ def read_pdf(path: Path, limits: Limits) -> Extraction:
         raise ExtractionError(
             "broken", "The PDF is damaged: it has no pages. Print or export it to PDF anew, and upload that."
         )
+    is_damaged = _counts_wrongly(data)
     del data
     result = run(
         path,
@@ -61,6 +64,7 @@ def read_pdf(path: Path, limits: Limits) -> Extraction:
         blank = [number for number, text in texts.items() if not text.strip()]
         recognised, unread = _recognise(pdf, blank, limits, is_all=len(blank) == len(texts))
         bookmarks = pdf.bookmarks()
+        is_damaged = is_damaged 
     pages = tuple(
         Page(number, recognised.get(number) or as_markdown(text, headings.get(number, {}), furniture))
         for number, text in texts.items()
@@ -74,7 +78,26 @@ def read_pdf(path: Path, limits: Limits) -> Extraction:
         authors=tuple(map(_repaired, metadata.get("authors") or ())),
         written_on=day(str(metadata.get("created_at") or "")),
         outline=bookmarks,
+        is_damaged=is_damaged,
     )
+
+
+def _counts_wrongly(data: bytes) -> bool:
+    """Whether a node of the page tree does not say how many pages it has, which it must (ISO 32000-2, 7.7.3.2).
+
+    Nodes that are packed together with other objects are not looked at.
+    """
+    for found in _PAGE_NODE.finditer(data):
+        node = data[max(0, data.rfind(b"obj", 0, found.start())) : data.find(b"endobj", found.end())]
+        count = _COUNT.search(node)
+        if count is None:
+            return True
+        number = count[1]
+        if count[2] and b"/ObjStm" not in data:
+            number = re.search(rb"\b%s\s+\d+\s+obj\s+(-?\d+)\s" % number, data)
+            if number is None:
+                return True
+    return False
 
 
 def _recognise(pdf: Pdf, blank: list[int], limits: Limits, *, is_all: bool) -> tuple[dict[int, str], tuple[int, ...]]:

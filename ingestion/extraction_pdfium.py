@@ -56,6 +56,15 @@ class Pdf:
         if self._document is not None:
             self._document.close()
 
+    def is_damaged(self) -> bool:
+        """Whether the file's table of its objects is wrong, so that they were searched for, or a page cannot be had."""
+        if self._document is None or not pdfium.FPDF_DocumentHasValidCrossReferenceTable(self._document.raw):
+            return True
+        size = pdfium.FS_SIZEF()
+        return not all(
+            pdfium.FPDF_GetPageSizeByIndexF(self._document.raw, index, size) for index in range(len(self._document))
+        )
+
     def bookmarks(self) -> tuple[Heading, ...]:
         """The outline that the file brings along, at most 1,000 lines."""
         found = tuple(self._bookmarks())

@@ -58,6 +58,8 @@ _DEEPEST_GROUP = 10_000
 _PACKED_HEAD = struct.Struct("<IIII")
 _PACKED, _UNPACKED = 0x75465A4C, 0x414C454D
 _DICTIONARY_BYTES = 4096
+# An override of a list that says that it overrides no level, and yet holds one.
+_CORRUPT_OVERRIDE = re.compile(rb"\\listoverridecount0(?!\d)[^{}]*\\level[a-z]")
 # What every packed text begins to refer to. [MS-OXRTFCP] 2.1.2.1
 _DICTIONARY = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans "
@@ -102,11 +104,21 @@ class _Reading:
 
 
 def read_rtf(path: Path, limits: Limits) -> Extraction:
-    reading = _parse(path.read_bytes())
+    data = path.read_bytes()
+    reading = _parse(data)
     pages = (Page(1, joined(reading.blocks)),)
     authors = (reading.information.get(b"author", ""),)
     title = reading.information.get(b"title", "")
-    return Extraction(kinds.RTF, pages, title, "", authors=authors, written_on=_created(reading.created))
+    return Extraction(
+        kinds.RTF,
+        pages,
+        title,
+        "",
+        authors=authors,
+        written_on=_created(reading.created),
+        # Groups that never end are those of a file that was cut off.
+        is_damaged=bool(reading.groups) or _CORRUPT_OVERRIDE.search(data) is not None,
+    )
 
 
 def rtf_text(data: bytes) -> str:

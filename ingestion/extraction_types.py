@@ -53,7 +53,8 @@ class Extraction:
 
     `title` and `language` (ISO 639-1) are '' when unknown. `pages_without_text` names the pages of an otherwise
     readable PDF that hold only images, so that a document of which a part was scanned can be flagged. A file that only
-    holds other files (a ZIP archive, a mailbox) has `parts` and no pages.
+    holds other files (a ZIP archive, a mailbox) has `parts` and no pages. `is_damaged` is a file whose structure
+    contradicts its format, so that the reader had to mend it and nobody knows whether the text is whole.
     """
 
     mime_type: str
@@ -65,6 +66,7 @@ class Extraction:
     written_on: date | None = None
     outline: tuple[Heading, ...] = ()
     parts: tuple[Part, ...] = ()
+    is_damaged: bool = False
 
 
 class ExtractionError(Exception):

@@ -1,29 +1,72 @@
-"""Giving chunks their vectors."""
+"""Giving chunks their vectors: before they are written where they are few, else in steps afterwards."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from pgvector import HalfVector
 
 from ingestion import vectorspace
-from ingestion.chunkrows import chunk_row, drafts_of, embedded_text
+from ingestion.chunking import ChunkDraft
+from ingestion.chunkrows import chunk_row, drafts_of, embedded_text, hash_of, passage_of
+from ingestion.embeddings import BATCH_SIZE, EmbeddingUnavailable
 from ingestion.extraction import Page
+from ingestion.halves import Halves
 from ingestion.models import Chunk, Document, Status
 from ingestion.runs import held, progress
 
-EMBEDDING_BATCH = 16
-"""Passages sent in one call, and so also what a killed run loses at most."""
+STEP = 64
+"""Passages that are embedded between two writes, and so also what a killed run loses at most. Of a document with no
+more than these to embed nothing is written before it has its vectors (docs/decisions/0021)."""
+
+Known = Mapping[bytes, Mapping[str, Any]]
+"""What chunks get beside their text, by the hash of what is embedded: their vectors, or that the model refuses it."""
+
+
+@dataclass(frozen=True)
+class Beforehand:
+    """What passages got that are no chunks yet, and of which space the vectors are."""
+
+    space: vectorspace.Space
+    known: Known
+
+
+def beforehand(document: Document, run: UUID, drafts: Sequence[ChunkDraft]) -> Beforehand | None:
+    """Embed those of a document's drafts that are new to it. Raises Superseded.
+
+    None where there are none, or more than STEP, or no node answers: then the chunks are written without.
+    """
+    passages = [passage_of(document.title, draft) for draft in drafts]
+    wanted = dict(zip(map(hash_of, passages), passages, strict=True))
+    if document.chunk_count:
+        embedded = document.chunks.filter(embedding__isnull=False)
+        for content_hash in embedded.values_list("content_hash", flat=True):
+            wanted.pop(bytes(content_hash), None)
+    if not wanted or len(wanted) > STEP:
+        return None
+    progress(document.pk, run, status=Status.EMBEDDING, progress=10)
+    try:
+        space = vectorspace.learned()
+        vectors = _vectors(space, list(wanted.values()))
+    except EmbeddingUnavailable:
+        return None
+    return Beforehand(
+        space,
+        {
+            content_hash: {"metadata": {"unembeddable": True}} if vector is None else {"embedding": Halves(vector)}
+            for content_hash, vector in zip(wanted, vectors, strict=True)
+        },
+    )
 
 
 def embed(document_id: UUID, run: UUID, title: str) -> None:
-    """Give every chunk of the newest version, made with this title, that lacks one its vector, batch by batch.
+    """Give every chunk of the newest version, made with this title, that lacks one its vector, step by step.
 
     Raises EmbeddingUnavailable: as ModelChanged where the nodes serve other weights than the corpus was embedded with.
     """
@@ -31,30 +74,43 @@ def embed(document_id: UUID, run: UUID, title: str) -> None:
     total, lacking = newest(document_id).count(), waiting(document_id)
     left = lacking.count()
     progress(document_id, run, status=Status.EMBEDDING)
-    while batch := list(lacking.defer("embedding", "second_embedding")[:EMBEDDING_BATCH]):
-        texts = [embedded_text(title, chunk.section_title, chunk.text) for chunk in batch]
-        vectors = space.client().embed_passages(texts)
+    while chunks := list(lacking.defer("embedding", "second_embedding")[:STEP]):
+        vectors = _vectors(space, [embedded_text(title, chunk.section_title, chunk.text) for chunk in chunks])
         with transaction.atomic():
             document = held(document_id, run)
             asked, space = space, vectorspace.hold()
             if space == asked:
-                _write(batch, vectors)
-                left -= len(batch)
+                _write(chunks, vectors)
+                left -= len(chunks)
                 document.progress, document.run_seen_at = 10 + 89 * (total - left) // total, timezone.now()
                 document.save(update_fields=["progress", "run_seen_at", "updated_at"])
-            # Else the model was changed since: the batch is embedded again, and these vectors are never seen.
+            # Else the model was changed since: they are embedded again, and these vectors are never seen.
 
 
-def _write(batch: Sequence[Chunk], vectors: Sequence[list[float] | None]) -> None:
+def _vectors(space: vectorspace.Space, passages: Sequence[str]) -> list[list[float] | None]:
+    """The passages' vectors; None for one that the model refuses. Raises EmbeddingUnavailable.
+
+    One request at a time for each node: a worker has several processes, and searches want their turn as well.
+    """
+    client = space.client()
+    size = BATCH_SIZE * len(client.urls)
+    return [
+        vector
+        for start in range(0, len(passages), size)
+        for vector in client.embed_passages(passages[start : start + size])
+    ]
+
+
+def _write(chunks: Sequence[Chunk], vectors: Sequence[list[float] | None]) -> None:
     """Write the vectors of these chunks; where there is none, that the model refused the text."""
-    embedded = [(chunk.pk, vector) for chunk, vector in zip(batch, vectors, strict=True) if vector is not None]
-    refused = [chunk for chunk, vector in zip(batch, vectors, strict=True) if vector is None]
+    embedded = [(chunk.pk, vector) for chunk, vector in zip(chunks, vectors, strict=True) if vector is not None]
+    refused = [chunk for chunk, vector in zip(chunks, vectors, strict=True) if vector is None]
     with connection.cursor() as cursor:
         # What `bulk_update` does, in a third of its time.
         cursor.execute(
             "UPDATE ingestion_chunk SET embedding = given.embedding "
             "FROM unnest(%s::bigint[], %s::halfvec[]) AS given (id, embedding) WHERE ingestion_chunk.id = given.id",
-            [[key for key, _ in embedded], [HalfVector(vector).to_text() for _, vector in embedded]],
+            [[key for key, _ in embedded], [Halves(vector).to_text() for _, vector in embedded]],
         )
     for chunk in refused:
         chunk.metadata["unembeddable"] = True
@@ -73,16 +129,21 @@ def waiting(document_id: UUID) -> QuerySet[Chunk]:
     return lacking.exclude(metadata__has_key="unembeddable").order_by("position")
 
 
-def known_vectors(document: Document) -> dict[bytes, dict[str, Any]]:
-    """The vectors that this document's chunks have already, in either space, by the hash of what was embedded.
+def known_to(document: Document, made: Beforehand | None) -> Known:
+    """What this document's chunks have already, and what was made beforehand if that is of the live space still.
 
-    For chunks that are written in the same transaction: until it ends the columns stay what they are.
+    For chunks that are written in the same transaction, with the document locked: until it ends the columns stay what
+    they are.
     """
+    made_now = made.known if made and vectorspace.hold() == made.space else {}
+    if not document.chunk_count:
+        return made_now
     embedded = document.chunks.filter(Q(embedding__isnull=False) | Q(second_embedding__isnull=False))
-    return {
+    vectors = {
         bytes(content_hash): {"embedding": vector, "second_embedding": second}
         for content_hash, vector, second in embedded.values_list("content_hash", "embedding", "second_embedding")
     }
+    return vectors | {content_hash: {**vectors.get(content_hash, {}), **got} for content_hash, got in made_now.items()}
 
 
 def insert_ready(texts: Sequence[tuple[Document, str]]) -> None:

@@ -6,7 +6,9 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from accounts.models import Campus, Department
 from ingestion.language import language_code
 from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata, UploadRejected, clean_title, register
+from ingestion.storage import StorageAway
 
 COLUMNS = (
     "path", "title", "department", "campus", "doc_type", "clearance", "audience", "language", "priority",
@@ -25,6 +28,12 @@ COLUMNS = (
 )  # fmt: skip
 
 MAX_PROBLEMS = 20
+
+LONGEST_PROBLEM = 500
+"""Characters that are told of what is wrong with a line: a value in it may be a hundred thousand long."""
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Size of a manifest: some 40,000 lines. It is held in memory as a whole, also in workers."""
 
 Known = TypeVar("Known", Department, Campus, DocumentType)
 
@@ -101,6 +110,8 @@ def _made(new: Known) -> Known:
 
 def _known(kind: str, name: str, known: dict[str, Known]) -> Known:
     if name not in known:
+        if meant := get_close_matches(name, known):
+            raise ValueError(f"unknown {kind} {name!r}; did you mean {' or '.join(map(repr, meant))}?")
         raise ValueError(f"unknown {kind} {name!r} (known: {', '.join(sorted(known)) or 'none'})")
     return known[name]
 
@@ -114,31 +125,51 @@ def read_manifest(folder: Path, manifest: Path, catalogue: Catalogue) -> list[Fo
     return read_rows(manifest, manifest.name, partial(_in_folder, folder), catalogue)
 
 
-def read_rows(manifest: Path, called: str, locate: Callable[[str], Located], catalogue: Catalogue) -> list[FolderFile]:
+def read_rows(
+    manifest: Path, called: str, locate: Callable[[str], Located], catalogue: Catalogue, *, most: int | None = None
+) -> list[FolderFile]:
     """The files that a manifest names, found by `locate`, which may raise ValueError with what is wrong with a name.
 
-    `called` is the manifest's own name. Raises InvalidManifest, with every wrong line.
+    `called` is the manifest's own name; with `most` it may have so many lines. Raises InvalidManifest, with every wrong
+    line.
     """
     try:
+        if manifest.stat().st_size > MOST_BYTES:
+            raise InvalidManifest(f"{called} is larger than {MOST_BYTES // 1024**2} MB. Split it, and its files.")
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
+            # Spreadsheet programs of many countries write semicolons.
+            head = lines.readline()
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
             if missing:
                 raise InvalidManifest(
                     f"{called} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
                     f"The first line must name: {','.join(COLUMNS)}"
                 )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = [(reader.line_num, row) for row in islice(reader, most + 1 if most is not None else None)]
+    except UnicodeDecodeError:
+        raise InvalidManifest(
+            f"{called} cannot be read. It must be a CSV file in UTF-8. In Excel save it as “CSV UTF-8”; other programs "
+            "ask for the character set: choose UTF-8."
+        ) from None
+    except (OSError, csv.Error) as error:
         raise InvalidManifest(f"{called} cannot be read: {error}. It must be a CSV file in UTF-8.") from None
-    files, problems = [], []
+    if most is not None and len(rows) > most:
+        raise InvalidManifest(f"{called} has more than {most:,} lines. Split it, and its files.")
+    files: list[FolderFile] = []
+    problems: list[str] = []
+    lines_of: dict[Path, int] = {}
     for number, row in rows:
         try:
             if None in row:
                 raise ValueError("has more values than columns; put a value that holds a comma into quotation marks")
-            files.append(_file(locate, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue))
+            file = _file(locate, {name: (row.get(name) or "").strip() for name in COLUMNS}, catalogue)
+            if lines_of.setdefault(file.path, number) != number:
+                raise ValueError(f"{file.name!r} is named in line {lines_of[file.path]} already")
+            files.append(file)
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            problems.append(f"line {number}: {str(error)[:LONGEST_PROBLEM]}")
     if problems:
         more = len(problems) - MAX_PROBLEMS
         raise InvalidManifest(
@@ -215,7 +246,7 @@ def files_without_manifest(folder: Path, metadata: DocumentMetadata) -> list[Fol
 def ingest_folder(files: list[FolderFile], *, viewer: Viewer) -> Iterator[FolderReport]:
     """Register the files one by one; yields the growing report after each.
 
-    A file that is here already is recognised, and one that is refused does not keep the others out.
+    A file that is here already is recognised, and one that is refused does not keep the others out. Raises StorageAway.
     """
     report = FolderReport()
     for file in files:
@@ -228,6 +259,9 @@ def ingest_folder(files: list[FolderFile], *, viewer: Viewer) -> Iterator[Folder
                 report.known.append(rejection.existing)
             else:
                 report.rejected[file.name] = str(rejection)
+        except StorageAway:
+            # An OSError too, and no fault of the file's: it would be the same with all that come after it.
+            raise
         except OSError as error:
             report.rejected[file.name] = f"cannot be read: {error.strerror}"
         yield report

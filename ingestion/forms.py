@@ -300,8 +300,12 @@ class MetadataForm(WithinRights, forms.Form):
         widget=UnfoldAdminTextInputWidget(),
         help_text="For a single file. Left empty, it is taken from the file.",
     )
-    department = forms.ModelChoiceField(Department.objects.all(), widget=UnfoldAdminSelectWidget())
-    doc_type = forms.ModelChoiceField(DocumentType.objects.all(), label="Type", widget=UnfoldAdminSelectWidget())
+    department = forms.ModelChoiceField(
+        Department.objects.all(), empty_label="Choose a department", widget=UnfoldAdminSelectWidget()
+    )
+    doc_type = forms.ModelChoiceField(
+        DocumentType.objects.all(), label="Type", empty_label="Choose a type", widget=UnfoldAdminSelectWidget()
+    )
     campus = forms.ModelChoiceField(
         Campus.objects.all(), required=False, empty_label="All campuses", widget=UnfoldAdminSelectWidget()
     )
@@ -324,6 +328,16 @@ class MetadataForm(WithinRights, forms.Form):
         self.fields["clearance"].initial = viewer.effective_clearance
         if len(self.departments) == 1:
             self.fields["department"].initial = self.departments[0]
+
+    @property
+    def readers_fields(self) -> list[forms.BoundField]:
+        """What says who may read them, as it stands on the page."""
+        return [self[name] for name in ("department", "clearance", "audience", "shared_with")]
+
+    @property
+    def about_fields(self) -> list[forms.BoundField]:
+        """What says what they are."""
+        return [self[name] for name in ("doc_type", "campus", "language", "title", "tags", "priority")]
 
     @property
     def departments(self) -> list[Department]:

@@ -13,7 +13,8 @@ _SAMPLE_CHARACTERS = 50_000
 # A longer text is taken to be in its main language even where the detector has doubts: tables, names, abbreviations.
 _LONG_SAMPLE = 200
 _MAIN_PERCENT = 60
-_MARKUP = re.compile(r"[#|*_`>\[\]()-]+|\S*[@/\\]\S*|\d+")
+# Without a bound, a text without spaces would be gone through from each of its characters on.
+_MARKUP = re.compile(r"[#|*_`>\[\]()-]+|\S{0,200}[@/\\]\S*|\d+")
 _NONCHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # CLD2 keeps some withdrawn codes: https://www.iana.org/assignments/language-subtag-registry
 _CURRENT = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no"}

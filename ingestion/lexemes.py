@@ -7,7 +7,7 @@ without spaces, and cut identifiers at their hyphens in their own way. So text i
 - Arabic loses its vowel signs and tatweel, the variants of alef, yeh and teh marbuta become one, and the digits of
   other scripts become Western ones;
 - runs of Chinese characters, kana, Thai, Lao, Khmer and Burmese become overlapping pairs: '大学图书馆' is
-  '大学 学图 图书 书馆'. A character that stands alone stays single, and is not found inside longer runs;
+  '大学 学图 图书 书馆', and the last character after them, so that each one of a run is the beginning of some word;
 - an identifier such as 'HR-12', 'COMP-10001/A' or 'v2.1' stands for itself as one word without its marks and for its
   parts: 'hr12 hr 12'. 'HR 12' and 'HR12' are not split or joined: they are found by their own words.
 
@@ -51,7 +51,9 @@ _SPACELESS_LETTER = re.compile(
     ".[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u17b4-\u17d3]*"
 )
 _WORD = re.compile(rf"[{_SPACELESS}]+|{_LETTER}+")
-_IDENTIFIER = re.compile(rf"{_LETTER}+(?:[-./:_]{_LETTER}+)+")
+_ASCII_WORD = re.compile("[A-Za-z0-9]+")
+# No identifier begins within a word, and no mark is a letter: without that being said each letter would be tried.
+_IDENTIFIER = re.compile(rf"(?<![^\W_{_SPACELESS}])(?<![{_SIGNS}]){_LETTER}++(?:[-./:_]{_LETTER}++)+")
 _LONGEST_IDENTIFIER_PARTS = 5
 _ARABIC_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]")
 _FOLDED = str.maketrans(
@@ -77,13 +79,36 @@ _LONGEST_WORD = 100
 
 
 def searchable(text: str) -> str:
-    """The words of `text`, normalised, in order, separated by single spaces; for `to_tsvector` and `to_tsquery`."""
+    """The words of `text`, normalised, in order, separated by single spaces; for `to_tsvector`."""
     return " ".join(_words(text))
 
 
 def words(text: str) -> list[str]:
-    """The distinct words of a query in order of appearance, exactly as `searchable` writes them."""
-    return list(dict.fromkeys(_words(text)))
+    """The distinct words of a query in order of appearance: those of `searchable`, but of a run without spaces only the
+    pairs, which say all of it; a run of one character is that character (`is_beginning`)."""
+    found = _words(text)
+    return list(dict.fromkeys(word for at, word in enumerate(found) if not _repeats(found, at)))
+
+
+def phrase(text: str) -> list[str]:
+    """The words that stand one after the other in `searchable` wherever this text stands in a longer one.
+
+    The last may be only the beginning of the word there (`is_beginning`).
+    """
+    found = _words(text)
+    return found[:-1] if found and _repeats(found, len(found) - 1) else found
+
+
+def is_beginning(word: str) -> bool:
+    """Whether this is a single character of a script without spaces: words that hold it begin with it."""
+    return _SPACELESS_RUN.match(word) is not None and _SPACELESS_LETTER.fullmatch(word) is not None
+
+
+def _repeats(found: list[str], at: int) -> bool:
+    """Whether this word is the last character of the run whose last pair is the word before it."""
+    return bool(at and is_beginning(found[at]) and _SPACELESS_RUN.match(found[at - 1])) and not is_beginning(
+        found[at - 1]
+    )
 
 
 def normalised(text: str) -> str:
@@ -119,11 +144,13 @@ def _identifier_words(identifier: str) -> list[str]:
 
 
 def _plain_words(text: str) -> list[str]:
+    if text.isascii():
+        return [word[:_LONGEST_WORD] for word in _ASCII_WORD.findall(text)]
     found: list[str] = []
     for word in _WORD.findall(text):
         if _SPACELESS_RUN.match(word):
             letters = _SPACELESS_LETTER.findall(word)
-            found += ["".join(letters[at : at + 2]) for at in range(max(1, len(letters) - 1))]
+            found += ["".join(letters[at : at + 2]) for at in range(len(letters))]
         else:
             found.append(word[:_LONGEST_WORD])
     return found

@@ -21,6 +21,7 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from accounts.clearance import Viewer
@@ -52,13 +53,17 @@ _SPACELESS = (
 )
 # The vowel signs of Indic scripts are parts of words, but not of \w.
 _WORD = re.compile(rf"[{_SPACELESS}]+|(?:[^\W_{_SPACELESS}]|[\u0900-\u0dff])+")
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _IS_SPACELESS = re.compile(f"[{_SPACELESS}]").match
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 # Each band is looked up in the index. For `sketch_bands && …` the planner expects so many rows that it reads the table.
-_SHARING_A_BAND = """
-    SELECT sharing.id FROM unnest(%s::integer[]) AS band
-    JOIN ingestion_document AS sharing ON sharing.sketch_bands @> ARRAY[band]
+# As an array it is worked out first and once; as a subquery it was asked of each document that somebody manages.
+_SHARES_A_BAND = """
+    ingestion_document.id = ANY (ARRAY(
+        SELECT DISTINCT sharing.id FROM unnest(%s::integer[]) AS band
+        JOIN ingestion_document AS sharing ON sharing.sketch_bands @> ARRAY[band]
+    ))
 """  # access: only narrows what manageable_by leaves
 
 Kind = Literal["same_file", "same_text", "near"]
@@ -93,10 +98,9 @@ def sketch(texts: Iterable[str]) -> Sketch | None:
     digest = hashlib.blake2b(digest_size=_NUMBERS_AT - len(_MAKE))
     words: list[int] = []
     for text in texts:
-        for word in _words(text):
-            encoded = word.encode()
-            digest.update(encoded + b" ")
-            words.append(crc32(encoded))
+        encoded = [word.encode() for word in _words(text)]
+        digest.update(b" ".join([*encoded, b""]))
+        words += map(crc32, encoded)
     if not words:
         return None
     numbers = (_firsts(_shingles(words)) >> np.uint64(48)).astype("<u2")
@@ -127,8 +131,10 @@ def alike(document: Document, viewer: Viewer) -> list[Alike]:
     )
     if document.sketch and document.sketch_bands:
         mine = bytes(document.sketch)
-        sharing = RawSQL(_SHARING_A_BAND, [document.sketch_bands])  # noqa: S611  # nosec B611  # a constant; values bound
-        compared = others.filter(pk__in=sharing).values_list("pk", "sketch")
+        sharing = RawSQL(  # noqa: S611  # nosec B611  # a constant; values bound
+            _SHARES_A_BAND, [document.sketch_bands], output_field=BooleanField()
+        )
+        compared = others.filter(sharing).values_list("pk", "sketch")
         for key, signature in compared[:MOST_COMPARED]:
             theirs = bytes(signature or b"")
             share = likeness(mine, theirs)
@@ -142,13 +148,16 @@ def alike(document: Document, viewer: Viewer) -> list[Alike]:
 _KINDS: tuple[Kind, ...] = ("same_file", "same_text", "near")
 
 
-def _words(text: str) -> Iterable[str]:
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    found: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()):
         if len(word) > _LETTERS and _IS_SPACELESS(word):
-            for at in range(len(word) - _LETTERS + 1):
-                yield word[at : at + _LETTERS]
+            found += [word[at : at + _LETTERS] for at in range(len(word) - _LETTERS + 1)]
         else:
-            yield word
+            found.append(word)
+    return found
 
 
 def _shingles(words: list[int]) -> _Numbers:

@@ -3,7 +3,9 @@
 An attachment is made by the system: it belongs to the text of its mail, has what is said about the mail, and is read by
 whoever reads the mail, which the database sees to (docs/decisions/0020). The files of a ZIP archive and the mails of a
 mailbox only travelled together: they are registered like uploads, on behalf of whoever uploaded the whole and with
-that person's rights of this moment; a `manifest.csv` in the archive says what each is.
+that person's rights of this moment; a `manifest.csv` in an archive that somebody uploaded says what each is. An archive
+that came within another file brings no such say: who packed it need not be who uploaded the whole. And what lies within
+an attachment is an attachment, too.
 
 All of this may be done twice, or be ended anywhere: a part is known by its place and its content, and every write is
 made while the run holds the container.
@@ -21,6 +23,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.clearance import OPERATOR, Viewer, viewer_for
 from ingestion.extraction_types import Part
@@ -44,6 +47,10 @@ MANIFEST = "manifest.csv"
 GONE = "gone"
 """The reason of an archived part that the newest version of its container does not hold any more."""
 
+DEEP_PARTS = 10
+"""How many times as many files as one may hold (EXTRACTION_PARTS) may come of one upload with all that lies in them:
+archives of archives multiply, so that 80 MB would become four million documents."""
+
 MOST_TOLD = 20
 """Refused parts that a container's explanation names."""
 
@@ -58,13 +65,16 @@ def take_in(container: Document, parts: Sequence[Part], run: UUID) -> list[str]:
     One whose content has changed replaces the file of its document, one that is not there any more is archived, one
     that is back is restored. Raises WrongManifest before anything is done, and Superseded.
     """
-    here = {one.part: one for one in Document.objects.filter(parent=container.pk).select_related("department")}
-    if not parts and not here:
+    if not parts and not Document.objects.filter(parent=container.pk).exists():
         return []
+    here = {one.part: one for one in Document.objects.filter(parent=container.pk).select_related("department")}
     lineage = _lineage(container)
     if len(lineage) > settings.EXTRACTION_LIMITS.nesting:
         deep = f"The files in it were not taken in: they lie more than {len(lineage) - 1} files deep."
         return [deep] if parts else []
+    most = DEEP_PARTS * settings.EXTRACTION_LIMITS.parts
+    if len(lineage) > 1 and _number_within(lineage[-1]) + len(parts) - len(here) > most:
+        return [f"The files in it were not taken in: with them more than {most:,} would come of one upload."]
     intake = _Intake(
         container, run, frozenset(map(_content, lineage)), _said_of(container, parts), here,
         vacant=[one for one in here.values() if one.part not in {part.name for part in parts}],
@@ -74,6 +84,8 @@ def take_in(container: Document, parts: Sequence[Part], run: UUID) -> list[str]:
         if intake.said is not None and part.name == MANIFEST:
             continue
         progress(container.pk, run)
+        # As it is classified now: it may have been restricted since the part before.
+        intake.container = Document.objects.get(pk=container.pk)
         try:
             intake.take(part)
         except UploadRejected as refusal:
@@ -117,10 +129,21 @@ def _lineage(container: Document) -> list[Document]:
     return lineage
 
 
+def _number_within(whole: Document) -> int:
+    """How many documents came of this upload so far, at whatever depth."""
+    condition, path = Q(parent=whole.pk), "parent"
+    for _ in range(1, settings.EXTRACTION_LIMITS.nesting):
+        path += "__parent"
+        condition |= Q(**{path: whole.pk})
+    count: int = Document.objects.filter(condition).count()
+    return count
+
+
 def _said_of(container: Document, parts: Sequence[Part]) -> dict[str, FolderFile] | None:
-    """What the manifest in an archive says of its files, by their places; None where there is no manifest."""
+    """What the manifest in an archive says of its files, by their places; None where none is to be followed."""
     paths = {part.name: part.path for part in parts if not part.is_attachment}
-    if MANIFEST not in paths:
+    # What came within another file has a place there, for good.
+    if MANIFEST not in paths or container.part:
         return None
     if container.owner is None:
         raise WrongManifest(
@@ -128,7 +151,8 @@ def _said_of(container: Document, parts: Sequence[Part]) -> dict[str, FolderFile
             "take the folder in with: ./cloister manage ingest_folder FOLDER --manifest MANIFEST"
         )
     try:
-        rows = read_rows(paths[MANIFEST], MANIFEST, partial(_in_archive, paths), Catalogue())
+        most = settings.EXTRACTION_LIMITS.parts
+        rows = read_rows(paths[MANIFEST], MANIFEST, partial(_in_archive, paths), Catalogue(), most=most)
     except InvalidManifest as error:
         raise WrongManifest(str(error)) from None
     return {row.name: row for row in rows}
@@ -137,7 +161,9 @@ def _said_of(container: Document, parts: Sequence[Part]) -> dict[str, FolderFile
 def _in_archive(paths: dict[str, Path], name: str) -> Located:
     """The file that a manifest names, by its place in the archive."""
     place = name.replace("\\", "/").removeprefix("./")
-    return place, paths.get(place)
+    if place not in paths:
+        raise ValueError(f"there is no file {name!r} in the archive")
+    return place, paths[place]
 
 
 @dataclass
@@ -165,10 +191,14 @@ class _Intake:
             known = self.here.get(part.name) or self._moved(part, sha256)
             if known:
                 self._renew(known, file, file_name, sha256)
-            elif part.is_attachment:
+            elif self._goes_along(part):
                 self._attach(part.name, file, file_name, sha256, size)
             else:
                 self._register(part.name, file, file_name)
+
+    def _goes_along(self, part: Part) -> bool:
+        """Whether it is read by whoever reads the container: an attachment, and whatever lies within one."""
+        return part.is_attachment or self.container.is_attachment
 
     def put_away(self, document: Document) -> None:
         """Archive a part that is gone. Raises UploadRejected where that is not this container's to do."""
@@ -185,7 +215,7 @@ class _Intake:
     def _moved(self, part: Part, sha256: str) -> Document | None:
         """A known part of this content whose place is empty now: it was moved or renamed within the container."""
         for document in self.vacant:
-            if _content(document) == sha256 and document.is_attachment == part.is_attachment:
+            if _content(document) == sha256 and document.is_attachment == self._goes_along(part):
                 self.vacant.remove(document)
                 Document.objects.filter(pk=document.pk).update(part=part.name)
                 return document

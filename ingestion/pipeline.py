@@ -1,8 +1,9 @@
 """From a stored file to served chunks. The only writer of chunks.
 
-A run claims the document; a later run wins over an earlier one, which notices at its next write and stops. New chunks
-are staged beside the served ones, embedded, and swapped in by one short transaction. Where nothing is served yet, they
-are served at once and found by words while the vectors come. So a run killed anywhere loses and doubles nothing.
+A run claims the document; a later run wins over an earlier one, which notices at its next write and stops. Where few
+passages are to be embedded, that is done first, and one short transaction writes and serves them. Else new chunks are
+staged beside the served ones, embedded step by step, and swapped in; where nothing is served yet, they are served at
+once and found by words while the vectors come. So a run killed anywhere loses and doubles nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ingestion.chunkrows import chunk_row, drafts_of
 from ingestion.drift import mend, reconcile
 from ingestion.embeddings import EmbeddingUnavailable, ModelChanged
 from ingestion.extraction import Extraction, ExtractionError, extract
-from ingestion.filling import embed, insert_ready, known_vectors, waiting
+from ingestion.filling import beforehand, embed, insert_ready, known_to, waiting
 from ingestion.likeness import sketch
 from ingestion.models import Chunk, Document, Status
 from ingestion.parts import WrongManifest, take_in, told
@@ -82,8 +83,8 @@ class _Reading:
     """What a run has just read out of a document's newest file."""
 
     extraction: Extraction
-    has_text: bool
-    refused: list[str]
+    drafts: Sequence[ChunkDraft]
+    refused: Sequence[str]
     """A sentence for each file within the file that was not taken in."""
 
 
@@ -95,17 +96,19 @@ def ingest(document_id: UUID, *, again: bool = False) -> None:
     storage that goes away says nothing about the document: that is raised (`is_passing`), and the document is to be
     ingested `again`.
     """
-    document = Document.objects.filter(pk=document_id).exclude(status=Status.ARCHIVED).first()
-    if document is None or (document.status == Status.READY and document.recipe == recipe_of(document)):
-        return
     run = uuid.uuid4()
     try:
-        document, reading = claim(document_id, run, again=again), None
+        document = claim(document_id, run, again=again)
+        if document is None:
+            return
+        reading: _Reading | None = None
         if document.recipe != recipe_of(document):
-            document, reading = _stage(document, run)
-        recipe = recipe_of(document)
-        while not _serve(document_id, run, recipe, reading):
-            embed(document_id, run, document.title)
+            reading = _read(document, run)
+            document = _write(document, run, reading)
+        if document.status != Status.READY:
+            recipe = recipe_of(document)
+            while not _serve(document_id, run, recipe, reading):
+                embed(document_id, run, document.title)
     except Superseded:
         logger.info("document %s: superseded", document_id)
     except ExtractionError as error:
@@ -142,43 +145,59 @@ def is_passing(error: Exception) -> bool:
     return (getattr(error.__cause__, "sqlstate", None) or "")[:2] != PROGRAM_LIMIT
 
 
-def _stage(document: Document, run: UUID) -> tuple[Document, _Reading]:
-    """Extract and chunk the original; write the chunks staged, or served at once where nothing is served yet.
-
-    The files within the file are taken in as documents of their own.
-    """
+def _read(document: Document, run: UUID) -> _Reading:
+    """Extract and chunk the original. The files within the file are taken in as documents of their own."""
     with local_original(document) as path, tempfile.TemporaryDirectory(prefix="extraction-parts-") as folder:
         file_name = document.next_file_name or document.file_name
         extraction = extract(path, file_name=file_name, parts_folder=Path(folder))
         drafts = drafts_of(extraction.pages)
         if not drafts and not extraction.parts:
             raise ExtractionError("empty", "There is no text in this file.")
-        document = _write(document, run, extraction, drafts)
         refused = take_in(document, extraction.parts, run)
-    return document, _Reading(extraction, bool(drafts), refused)
+    return _Reading(extraction, drafts, refused)
 
 
-def _write(document: Document, run: UUID, extraction: Extraction, drafts: Sequence[ChunkDraft]) -> Document:
-    """Write what was read: beside what is served, or to be served at once where nothing is."""
+def _write(document: Document, run: UUID, reading: _Reading) -> Document:
+    """Write what was read, and set the document ready where that is all there is to do.
+
+    Else, where passages are still without a vector, the chunks are staged beside what is served; where nothing is, they
+    are served at once.
+    """
+    _name(document, reading.extraction)
+    made = beforehand(document, run, reading.drafts)
     with transaction.atomic():
         document = held(document.pk, run)
-        beside = document.is_searchable
-        document.title = document.title or clean_title(extraction.title) or Path(document.file_name).stem
-        document.language = document.language or extraction.language
-        document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
+        _name(document, reading.extraction)
+        known = known_to(document, made)
+        chunks = [chunk_row(document, draft, known) for draft in reading.drafts]
+        is_complete = all(chunk.embedding is not None or chunk.metadata for chunk in chunks)
+        beside = document.is_searchable and not is_complete
+        (document.chunks.filter(staged=True) if beside else document.chunks.all()).delete()
+        if is_complete:
+            _take_newest_file(document)
         if not beside:
-            _describe(document, extraction)
-            document.is_searchable, document.chunk_count = bool(drafts), len(drafts)
-            if not extraction.parts:
-                # With parts the whole is read again where a run dies: those may not all have been taken in.
+            _describe(document, reading.extraction)
+        if is_complete:
+            by_words_only = sum("unembeddable" in chunk.metadata for chunk in chunks)
+            _set_ready(document, recipe_of(document), len(chunks), by_words_only, reading)
+        else:
+            document.status, document.progress, document.run_seen_at = Status.EMBEDDING, 10, timezone.now()
+            if not beside:
+                document.is_searchable, document.chunk_count = bool(chunks), len(chunks)
+            if not beside and not reading.extraction.parts and not reading.extraction.is_damaged:
+                # Those are read again where a run dies: which parts were refused, or the damage, is not written yet.
                 document.recipe = recipe_of(document)
         document.save()
-        known = known_vectors(document)
-        (document.chunks.filter(staged=True) if beside else document.chunks.all()).delete()
-        Chunk.objects.bulk_create(
-            (chunk_row(document, draft, known, staged=beside) for draft in drafts), batch_size=200
-        )
+        for chunk in chunks:
+            chunk.staged = beside
+        Chunk.objects.bulk_create(chunks, batch_size=200)
     return document
+
+
+def _name(document: Document, extraction: Extraction) -> None:
+    """Give the document the title and the language that its chunks are made with, where people gave none."""
+    document.title = document.title or clean_title(extraction.title) or Path(document.file_name).stem
+    document.language = document.language or extraction.language
 
 
 def _describe(document: Document, extraction: Extraction) -> None:
@@ -205,37 +224,50 @@ def _serve(document_id: UUID, run: UUID, recipe: str, reading: _Reading | None) 
         # From this reading on the model stays the same until the transaction ends (vectorspace.hold).
         if waiting(document_id).exists():
             return False
-        beside = document.chunks.filter(staged=True).exists() or (reading is not None and not reading.has_text)
-        if beside:
+        is_staged = document.chunks.filter(staged=True).exists()
+        if is_staged:
             document.chunks.filter(staged=False).delete()
             document.chunks.update(staged=False)
-        if document.next_file:
-            set_aside(document)
-            document.file, document.file_name = document.next_file.name, document.next_file_name
-            document.file_size, document.sha256 = document.next_file_size, document.next_sha256
-            document.next_file, document.next_file_name, document.next_file_size, document.next_sha256 = "", "", 0, ""
-        if reading and beside:
+        _take_newest_file(document)
+        if reading and is_staged:
             # Else `_write` did: what is served at once is described at once.
             _describe(document, reading.extraction)
         by_words_only = document.chunks.filter(metadata__has_key="unembeddable").count()
-        document.status, document.progress, document.recipe, document.attempts = Status.READY, 100, recipe, 0
-        document.chunk_count = document.chunks.count()
-        document.is_searchable = document.chunk_count > 0
-        document.error_reason, document.error = _flaws(document, by_words_only, reading.refused if reading else [])
+        _set_ready(document, recipe, document.chunks.count(), by_words_only, reading)
         document.save()
         metadata_changed(document)
     return True
 
 
-def _flaws(document: Document, by_words_only: int, refused: Sequence[str]) -> tuple[str, str]:
+def _take_newest_file(document: Document) -> None:
+    """Make a replacement the document's own original, and keep the one before it; the caller saves the document."""
+    if document.next_file:
+        set_aside(document)
+        document.file, document.file_name = document.next_file.name, document.next_file_name
+        document.file_size, document.sha256 = document.next_file_size, document.next_sha256
+        document.next_file, document.next_file_name, document.next_file_size, document.next_sha256 = "", "", 0, ""
+
+
+def _set_ready(document: Document, recipe: str, chunk_count: int, by_words_only: int, reading: _Reading | None) -> None:
+    """Say that these chunks are served, and what is wrong with them; the caller saves the document."""
+    document.status, document.progress, document.recipe, document.attempts = Status.READY, 100, recipe, 0
+    document.chunk_count, document.is_searchable = chunk_count, chunk_count > 0
+    document.error_reason, document.error = _flaws(document, by_words_only, reading)
+
+
+def _flaws(document: Document, by_words_only: int, reading: _Reading | None) -> tuple[str, str]:
     """Reason and explanation of what is wrong with a document that is ready all the same; empty when nothing is."""
     flaws = {}
-    if refused:
-        flaws[PARTLY_TAKEN_IN] = told(refused)
+    if reading and reading.refused:
+        flaws[PARTLY_TAKEN_IN] = told(reading.refused)
     if document.unread_pages:
         flaws["partly_read"] = (
             f"{document.unread_pages} of {document.page_count} pages are pictures without text and are not searched. "
             "Run text recognition over the file and replace it."
+        )
+    if reading and reading.extraction.is_damaged:
+        flaws["damaged_but_read"] = (
+            "The file is damaged; what could be read is searched. Open it in its program, save it anew and replace it."
         )
     if by_words_only:
         flaws["partly_embedded"] = (

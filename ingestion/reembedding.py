@@ -44,7 +44,7 @@ RECALL_LIMIT = 0.95
 """Of the ten nearest chunks the index must find this share (the issue's bar for the approximate search is the same)."""
 
 RECALL_SAMPLE, RECALL_AT = 50, 10
-EF_SEARCH = 200
+EF_SEARCH = 800
 """As searches use it (search.nearest)."""
 
 SWITCH_ATTEMPTS = 20

@@ -106,7 +106,8 @@ def register(
     clearance = _permitted(viewer, metadata)
     file_name = clean_file_name(file_name)
     sha256, size = fingerprint(file, file_name)
-    _refuse_twin(viewer, sha256, file_name)
+    container = part_of.container if part_of else None
+    _refuse_twin(viewer, sha256, file_name, container)
     document = Document(
         title=clean_title(metadata.title),
         file_name=file_name,
@@ -124,7 +125,7 @@ def register(
         visible_until=metadata.visible_until,
         owner_id=viewer.user_id,
         batch=batch,
-        parent=part_of.container if part_of else None,
+        parent=container,
         part=part_of.place if part_of else "",
     )
 
@@ -135,7 +136,7 @@ def register(
         # Of two uploads of one file at the same moment the second waits here, and then sees the first.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [sha256])
-        _refuse_twin(viewer, sha256, file_name)
+        _refuse_twin(viewer, sha256, file_name, container)
         document.save(force_insert=True)
         document.shared_with.set(metadata.shared_with)
         document.tags.set(tags_named(metadata.tags, viewer))
@@ -193,14 +194,17 @@ def fingerprint(file: File[bytes], file_name: str) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _refuse_twin(viewer: Viewer, sha256: str, file_name: str) -> None:
+def _refuse_twin(viewer: Viewer, sha256: str, file_name: str, container: Document | None) -> None:
     """Raise UploadRejected where a document that the viewer manages holds this very file.
 
-    Attachments are not in the way: they are read by whoever reads their mail, which may not be meant for this file.
+    Attachments are not in the way: they are read by whoever reads their mail, which may not be meant for this file. Of
+    a file within a container all who manage that are told: only what all of them manage is in its way.
     """
     same = Q(sha256=sha256, is_attachment=False) | Q(next_sha256=sha256, is_attachment=False)
-    twin = Document.objects.manageable_by(viewer).filter(same).exclude(status=Status.ARCHIVED).first()
-    if twin:
+    twins = Document.objects.manageable_by(viewer).filter(same).exclude(status=Status.ARCHIVED)
+    if container:
+        twins = twins.filter(department=container.department_id, clearance__lte=container.clearance)
+    if twin := twins.first():
         raise UploadRejected("duplicate", f"“{file_name}” is already here as “{twin}”.", existing=twin)
 
 

@@ -25,6 +25,7 @@ from django.db.models import F, QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
+from ingestion.extraction import SCRATCH_PREFIX
 from ingestion.models import Document, EarlierVersion, Status
 from ingestion.storage import ListsOriginals, StorageAway, StoredFile
 
@@ -152,10 +153,12 @@ def local_original(document: Document) -> Iterator[Path]:
             _insist(_digest(stored.chunks()), sha256)
             yield path
             return
-        with tempfile.NamedTemporaryFile() as copy:
-            _insist(_digest(_copied(stored.chunks(), copy)), sha256)
-            copy.flush()
-            yield Path(copy.name)
+        # Under a name by which the next worker clears it away where this one is killed.
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
+            path = Path(folder, "original")
+            with path.open("wb") as copy:
+                _insist(_digest(_copied(stored.chunks(), copy)), sha256)
+            yield path
 
 
 def _copied(blocks: Iterable[bytes], copy: IO[bytes]) -> Iterator[bytes]:

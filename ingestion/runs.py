@@ -8,6 +8,7 @@ database writes both when a mail's access changes, and reads the mail's row when
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -16,7 +17,7 @@ from django.utils import timezone
 
 from ingestion.models import Document, Status
 
-RECIPE = "2"
+RECIPE = "3"
 """Raise it when extraction, chunking or lexemes change what they make of the same file: `reconcile` then reads every
 document again, a few at a time."""
 
@@ -26,7 +27,7 @@ MOST_ATTEMPTS = 5
 PARTLY_TAKEN_IN = "partly_taken_in"
 """The reason of a container of which some parts were refused."""
 
-READ_AGAIN = (PARTLY_TAKEN_IN, "partly_read", "damaged", "missing")
+READ_AGAIN = (PARTLY_TAKEN_IN, "partly_read", "damaged_but_read", "damaged", "missing")
 """Flaws that only reading the stored file again can tell to be gone."""
 
 
@@ -45,19 +46,28 @@ def recipe_of(document: Document) -> str:
     return f"{RECIPE}:{digest}"[:64]
 
 
-def claim(document_id: UUID, run: UUID, *, again: bool = False) -> Document:
-    """Take the document over, from whichever run holds it.
+def claim(document_id: UUID, run: UUID, *, again: bool = False) -> Document | None:
+    """Take the document over, from whichever run holds it; None when it is ready as it is, and nothing is to be done.
 
     Raises Superseded when it is archived or gone, and GivenUp, with the run holding it, when MOST_ATTEMPTS runs in a
     row began and never came to an end. A run that only goes on (`again`) after the database was away does not count.
     """
     with transaction.atomic():
-        attempts = held(document_id, None).attempts
-        document = progress(
-            document_id, run, claim=True, status=Status.EXTRACTING, progress=0, error="", error_reason="",
-            attempts=attempts if again else min(attempts + 1, MOST_ATTEMPTS),
-        )  # fmt: skip
-        if document.recipe == recipe_of(document):
+        document = held(document_id, None)
+        is_as_wanted = document.recipe == recipe_of(document)
+        if document.status == Status.READY and is_as_wanted:
+            return None
+        attempts = document.attempts
+        document.attempts = attempts if again else min(attempts + 1, MOST_ATTEMPTS)
+        document.status, document.progress, document.error, document.error_reason = Status.EXTRACTING, 0, "", ""
+        document.run, document.run_seen_at = run, timezone.now()
+        document.save(
+            update_fields=[
+                *("status", "progress", "error", "error_reason", "attempts"),
+                *("run", "run_seen_at", "updated_at"),
+            ]
+        )
+        if is_as_wanted:
             # Staged for a change that was taken back since: what is served is right.
             document.chunks.filter(staged=True).delete()
     if attempts >= MOST_ATTEMPTS:
@@ -65,31 +75,44 @@ def claim(document_id: UUID, run: UUID, *, again: bool = False) -> Document:
     return document
 
 
-def progress(document_id: UUID, run: UUID, *, claim: bool = False, **changes: object) -> Document:
+def progress(document_id: UUID, run: UUID, **changes: object) -> None:
     """Write these fields, with a sign of life, if the run still holds the document. Raises Superseded."""
+    now = timezone.now()
     with transaction.atomic():
-        document = held(document_id, None if claim else run)
-        document.run, document.run_seen_at = run, timezone.now()
-        for name, value in changes.items():
-            setattr(document, name, value)
-        document.save(update_fields=["run", "run_seen_at", "updated_at", *changes])
-    return document
+        with connection.cursor() as cursor:
+            cursor.execute(_LOCK_MAIL, [document_id])
+        mine = Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED)
+        if not mine.update(run_seen_at=now, updated_at=now, **changes):
+            raise Superseded
 
 
 def held(document_id: UUID, run: UUID | None) -> Document:
     """The document, locked until the transaction ends. Raises Superseded when `run` does not hold it any more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM ingestion_document mail "
-            "JOIN ingestion_document attachment ON attachment.parent_id = mail.id "
-            "WHERE attachment.id = %s AND attachment.is_attachment FOR SHARE OF mail",
-            [document_id],
-        )
-    held = Document.objects.select_for_update().filter(pk=document_id).exclude(status=Status.ARCHIVED)
-    document: Document | None = held.first() if run is None else held.filter(run=run).first()
-    if document is None:
-        raise Superseded
-    return document
+    document: Document
+    for document in Document.objects.raw(_locking(), [document_id, document_id, Status.ARCHIVED]):
+        if run is None or document.run == run:
+            return document
+    raise Superseded
+
+
+_LOCK_MAIL = """
+SELECT 1 FROM ingestion_document mail JOIN ingestion_document attachment ON attachment.parent_id = mail.id
+WHERE attachment.id = %s AND attachment.is_attachment FOR SHARE OF mail
+"""
+"""Keeps the mail of an attachment from being changed until the transaction ends; other documents have none."""
+
+
+@cache
+def _locking() -> str:
+    """The statement that locks a document, its mail first, and reads it.
+
+    Kept, because to write it takes Django several times as long as to carry it out takes PostgreSQL.
+    """
+    columns, _ = Document.objects.order_by().query.sql_with_params()
+    return (
+        f"WITH mail AS ({_LOCK_MAIL}) {columns} "  # noqa: S608  # nosec B608  # a queryset's own SQL
+        "WHERE id = %s AND status <> %s AND (SELECT count(*) FROM mail) >= 0 FOR UPDATE OF ingestion_document"
+    )
 
 
 def lock_all(documents: QuerySet[Document]) -> list[UUID]:

@@ -18,11 +18,15 @@ from django.db.models.functions import Cast, Concat
 
 from accounts.clearance import PUBLIC_VIEWER
 from ingestion import vectorspace
-from ingestion.models import Chunk, Document, LanguageCentre, SpaceState, Term, VectorSpace
+from ingestion.models import Chunk, Document, LanguageCentre, SpaceState, VectorSpace
 
 SHRINKAGE = 20
 """Chunks' weight of the overall centre in a language's own: the mean of a handful of chunks is their topic, not their
 language."""
+
+SMALLEST_CHANGE = 0.005
+"""Of an idf, that is written. Every document changes the number of all, and so every idf, by next to nothing; most rows
+stay as they are for days."""
 
 _LOCK = 0x436C6F69
 """Key of the advisory lock that keeps two workers from counting at once ("Cloi")."""
@@ -102,11 +106,14 @@ def _count_terms(cursor: CursorWrapper, public: str, params: Sequence[Any]) -> N
         f"SELECT lexemes FROM ingestion_chunk WHERE id IN ({public})",  # noqa: S608  # nosec B608  # a queryset's own SQL
         params,
     )
-    Term.objects.all().delete()
     cursor.execute(
-        "INSERT INTO ingestion_term (word, idf) "  # noqa: S608  # nosec B608  # a queryset's own SQL
-        "SELECT word, ln(1 + (total.n - ndoc + 0.5) / (ndoc + 0.5)) "
+        "WITH counted AS MATERIALIZED ("  # noqa: S608  # nosec B608  # a queryset's own SQL
+        "SELECT word, ln(1 + (total.n - ndoc + 0.5) / (ndoc + 0.5)) AS idf "
         "FROM ts_stat(%s), (SELECT count(*) AS n FROM ingestion_chunk "
-        f"WHERE id IN ({public})) AS total WHERE ndoc > 1",
-        [chunks, *params],
+        f"WHERE id IN ({public})) AS total WHERE ndoc > 1), "
+        "gone AS (DELETE FROM ingestion_term AS term "
+        "WHERE NOT EXISTS (SELECT FROM counted WHERE counted.word = term.word)) "
+        "INSERT INTO ingestion_term AS term (word, idf) SELECT word, idf FROM counted "
+        "ON CONFLICT (word) DO UPDATE SET idf = EXCLUDED.idf WHERE abs(term.idf - EXCLUDED.idf) > %s",
+        [chunks, *params, SMALLEST_CHANGE],
     )

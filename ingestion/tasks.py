@@ -7,7 +7,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from ingestion import pipeline, reembedding, retention, reviews, statistics
+from ingestion import corpusversion, pipeline, reembedding, retention, reviews, statistics
 from ingestion.storage import StorageAway
 
 LONGEST_PAUSE = 30
@@ -53,6 +53,7 @@ def clean_originals() -> int:
 @shared_task(name="ingestion.refresh_statistics")
 def refresh_statistics() -> bool:
     """Count anew what scores know of the corpus, if it has changed (on beat, every minute)."""
+    corpusversion.prune()
     return statistics.refresh()
 
 

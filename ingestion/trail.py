@@ -12,7 +12,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.audit import note_several
-from ingestion.metadata import Names, stored, values_of
+from ingestion.metadata import WHO_READS, Names, stored, values_of, with_attachments
 from ingestion.models import Document, Status
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ def note_edits(
     """Note what somebody did to documents that were like this `before`, an act each, with the fields that differ now.
 
     Called in the transaction that did it. `action` is a word of `accounts.acts`; `more` is noted with each. An act that
-    changed nothing that is kept here is not noted, but for those that matter all the same (ALWAYS_NOTED).
+    changed nothing that is kept here is not noted, but for those that matter all the same (ALWAYS_NOTED). What is
+    attached to them, and is read by others along with them, is noted too.
     """
     documents = stored(before)
+    states = state_of(*documents)
+    followed, before = _followed([one for one in documents if _read_by_others(before[one.pk], states[one.pk])], before)
     acts = []
-    for document, now in zip(documents, state_of(*documents).values(), strict=True):
+    for document, now in [*zip(documents, states.values(), strict=True), *followed]:
         was = before[document.pk]
         changed = [name for name in now if now[name] != was[name]]
         if changed or action in ALWAYS_NOTED:
@@ -74,6 +77,24 @@ def note_edits(
             }
             acts.append((str(document), {"document": str(document.pk), **differing, **more}))
     note_several(action, acts, actor=actor, request=request)
+
+
+def _read_by_others(before: State, now: State) -> bool:
+    return any(before[name] != now[name] for name in WHO_READS)
+
+
+def _followed(
+    changed: list[Document], before: dict[UUID, State]
+) -> tuple[list[tuple[Document, State]], dict[UUID, State]]:
+    """What is attached to these documents, as it is now; and what held `before`, of that too: its mail's readers."""
+    attached = [one for one in with_attachments(*changed) if one.pk not in before] if changed else []
+    now = list(zip(attached, state_of(*attached).values(), strict=True)) if attached else []
+    before = {**before}
+    # A mail stands before what is attached to it.
+    for one, state in now:
+        if one.parent_id is not None:
+            before[one.pk] = state | {name: before[one.parent_id][name] for name in WHO_READS}
+    return now, before
 
 
 def note_uploads(*documents: Document, actor: User | AnonymousUser, request: HttpRequest | None) -> None:

@@ -20,18 +20,21 @@ UNAVAILABLE = "no_embedding_node"
 WITH_ITS_MAIL = "with_its_mail"
 """The reason of an attachment that was archived because its mail was, and that comes back with it."""
 
+REFUSED = ("unembeddable", "second_unembeddable")
+"""What a chunk's metadata say where the model of the one or the other vector space refused its text."""
+
 
 def retry(*documents: Document) -> None:
     """Queue documents to be ingested again; nothing that they serve is lost meanwhile.
 
-    Passages that the model refused are tried again too.
+    Passages that a model refused are tried again too, in either vector space.
     """
     with transaction.atomic():
         # A document's row is locked first and its chunks' after it, as everywhere.
         requeue(Document.objects.filter(pk__in=_ids(documents)).exclude(status=Status.ARCHIVED))
-        refused = list(Chunk.objects.filter(document__in=documents, metadata__has_key="unembeddable"))
+        refused = list(Chunk.objects.filter(document__in=documents, metadata__has_any_keys=REFUSED))
         for chunk in refused:
-            del chunk.metadata["unembeddable"]
+            chunk.metadata = {name: value for name, value in chunk.metadata.items() if name not in REFUSED}
         Chunk.objects.bulk_update(refused, ["metadata"], batch_size=200)
 
 

@@ -18,6 +18,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts.arrival import viewer_of
 from accounts.pages import SignOutPage
 from ingestion.attention import attention_for
+from search.goldenruns import fall_for
 
 SHUT_ADDRESSES = frozenset({"view_on_site", "search"})
 """Addresses of Django's and unfold's own that are not served.
@@ -75,7 +76,13 @@ class PortalAdminSite(UnfoldAdminSite):
         return page
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """What needs this person's attention, among the documents that they manage."""
+        """What needs this person's attention, among the documents that they manage.
+
+        While something is going on the page fetches this part anew, and gets it alone.
+        """
         context = {"attention": attention_for(viewer_of(request)), **(extra_context or {})}
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "admin/attention.html", context)
+        context["golden_fall"] = fall_for(viewer_of(request))
         home: TemplateResponse = super().index(request, context)
         return home

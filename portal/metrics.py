@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from ingestion import progress
 from portal.health import is_operator
 from portal.problems import not_found
+from search import goldenruns, recall
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,19 @@ class StateCollector:
         for status, count in progress.counts().items():
             documents.add_metric([status], count)
         yield documents
+        if (golden := goldenruns.latest()) is not None:
+            yield GaugeMetricFamily("search_golden_ndcg", "nDCG@10 of the golden queries' last run.", value=golden.ndcg)
+            yield GaugeMetricFamily(
+                "search_golden_run_timestamp_seconds", "When that run began.", value=golden.run.started_at.timestamp()
+            )
+        found = GaugeMetricFamily(
+            "search_recall", "Recall@10 of the index of vectors, of a day's sampled searches.", labels=["role"]
+        )
+        samples = GaugeMetricFamily("search_recall_samples", "How many searches those were.", labels=["role"])
+        for role, (average, number) in recall.figures().items():
+            found.add_metric([role], average)
+            samples.add_metric([role], number)
+        yield from (found, samples)
 
     @staticmethod
     def _queue() -> Metric:

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, who may keep the answer, and honesty when the database is away."""
+"""What happens around every request: its id, who may keep the answer, and honesty when a store is away."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django.utils.cache import patch_cache_control
 from whitenoise.middleware import WhiteNoiseFileResponse
 
 from accounts.throttling import TooMany, count_wrong_credentials, refused_unasked
+from ingestion.storage import StorageAway
 from portal.problems import problem_response, signed_in
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class ButtonOnlyMiddleware:
 
 
 class DatabaseAwayMiddleware:
-    """Turns a lost database into 503, as a problem for machines and as a plain page for people."""
+    """Turns a lost database, or lost originals, into 503: a problem for machines and a plain page for people."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -153,7 +154,12 @@ class DatabaseAwayMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The answer to an `OperationalError` or `InterfaceError` of a view; other errors go their usual way."""
+        """The answer to a view's `OperationalError`, `InterfaceError` or `StorageAway`; others go their usual way."""
+        if isinstance(exception, StorageAway):
+            logger.exception("originals away")
+            response = render(request, "originals_away.html", {"signed_in": signed_in(request)}, status=503)
+            response["Retry-After"] = "60"
+            return response
         if not isinstance(exception, OperationalError | InterfaceError):
             return None
         logger.exception("database away")

@@ -35,6 +35,11 @@ def _below(name: str, *, but_not: tuple[str, ...] = ()) -> Any:
     return active
 
 
+def _one_upload(request: HttpRequest) -> bool:
+    """Whether this is the page of an upload."""
+    return getattr(request.resolver_match, "view_name", "") == "admin:ingestion_document_progress"
+
+
 OF_THEIR_OWN = tuple(f"admin:ingestion_document_{name}" for name in ("upload", "uploads", "failures", "collection"))
 """Pages about documents that have a line of their own in the menu."""
 
@@ -69,7 +74,10 @@ UNFOLD: dict[str, Any] = {
                         "title": "All documents",
                         "icon": "description",
                         "link": reverse_lazy("admin:ingestion_document_changelist"),
-                        "active": _below("admin:ingestion_document_changelist", but_not=OF_THEIR_OWN),
+                        "active": lambda request: (
+                            not _one_upload(request)
+                            and _below("admin:ingestion_document_changelist", but_not=OF_THEIR_OWN)(request)
+                        ),
                     },
                     {
                         "title": "Collection",
@@ -94,7 +102,9 @@ UNFOLD: dict[str, Any] = {
                         "title": "My uploads",
                         "icon": "inventory_2",
                         "link": reverse_lazy("admin:ingestion_document_uploads"),
-                        "active": _at("admin:ingestion_document_uploads"),
+                        "active": lambda request: (
+                            _one_upload(request) or _at("admin:ingestion_document_uploads")(request)
+                        ),
                         "permission": _uploads,
                     },
                 ],
@@ -115,6 +125,26 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:ingestion_documenttype_changelist"),
                         "active": _below("admin:ingestion_documenttype_changelist"),
                         "permission": _administers,
+                    },
+                ],
+            },
+            {
+                "title": "Search",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Golden queries",
+                        "icon": "target",
+                        "link": reverse_lazy("admin:search_goldenquery_changelist"),
+                        "active": _below(
+                            "admin:search_goldenquery_changelist", but_not=("admin:search_goldenquery_runs",)
+                        ),
+                    },
+                    {
+                        "title": "Quality",
+                        "icon": "monitoring",
+                        "link": reverse_lazy("admin:search_goldenquery_runs"),
+                        "active": _at("admin:search_goldenquery_runs"),
                     },
                 ],
             },

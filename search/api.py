@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
@@ -22,8 +21,7 @@ from search import service
 from search.models import Feedback, SearchEvent, Verdict
 from search.page import Hit, Passage, SearchPage
 from search.query import REPEATABLE, InvalidQuery, Mode, SearchQuery, parse_body, parse_query
-
-SUGGESTIONS = 8
+from search.suggest import suggestions
 
 
 class HitDocumentSerializer(serializers.Serializer[object]):
@@ -107,13 +105,14 @@ class FiltersSerializer(serializers.Serializer[object]):
     language = serializers.ListField(child=serializers.CharField(), required=False)
     tag = serializers.ListField(child=serializers.CharField(), required=False)
     min_priority = serializers.IntegerField(min_value=1, max_value=5, required=False)
-    reviewed_after = serializers.DateField(required=False)
+    reviewed_after = serializers.DateField(required=False, help_text="Reviewed on this day or later.")
+    reviewed_before = serializers.DateField(required=False, help_text="Reviewed before this day.")
 
 
 class SearchBodySerializer(serializers.Serializer[object]):
     """A search as a JSON body."""
 
-    query = serializers.CharField(max_length=500)
+    query = serializers.CharField(max_length=500, required=False, help_text="Required where there is no filter.")
     filters = FiltersSerializer(required=False)
     mode = serializers.ChoiceField(choices=[mode.value for mode in Mode], required=False)
     page = serializers.IntegerField(min_value=1, max_value=1000, required=False)
@@ -167,10 +166,11 @@ def page_json(page: SearchPage, request_id: str) -> dict[str, Any]:
 
 
 QUERY_PARAMETERS = [
-    OpenApiParameter("q", str, required=True, description="At most 500 characters."),
+    OpenApiParameter("q", str, description="At most 500 characters; required where there is no filter."),
     *(OpenApiParameter(name, str, many=True) for name in REPEATABLE),
     OpenApiParameter("min_priority", int),
     OpenApiParameter("reviewed_after", {"type": "string", "format": "date"}),
+    OpenApiParameter("reviewed_before", {"type": "string", "format": "date"}),
     OpenApiParameter("mode", str, enum=[mode.value for mode in Mode]),
     OpenApiParameter("page", int),
     OpenApiParameter("page_size", int),
@@ -206,7 +206,7 @@ class SearchView(APIView):
 
 
 class SuggestView(APIView):
-    """Titles to complete what is being typed."""
+    """What may complete what is being typed."""
 
     permission_classes = [MaySearch]
 
@@ -217,14 +217,9 @@ class SuggestView(APIView):
         },
     )
     def get(self, request: Request) -> Response:
-        """Up to eight titles of visible documents in which words begin like what was typed."""
-        typed = " ".join(request.query_params.get("q", "")[:100].replace("\0", "").split())
-        if len(typed) < 2:
-            return Response({"suggestions": []})
-        begins = Q(title__istartswith=typed) | Q(title__icontains=f" {typed}")
-        visible = Document.objects.visible_to(viewer_of(request)).filter(begins)
-        titles = visible.order_by("-priority", "title").values_list("title", flat=True)[: SUGGESTIONS * 2]
-        return Response({"suggestions": list(dict.fromkeys(titles))[:SUGGESTIONS]})
+        """Up to eight titles, sections and frequent words of what the person may see that go on from what was typed."""
+        found = suggestions(request.query_params.get("q", ""), viewer=viewer_of(request))
+        return Response({"suggestions": found})
 
 
 class SimilarSerializer(serializers.Serializer[object]):

@@ -20,9 +20,15 @@ def purge() -> int:
     return SearchEvent.objects.filter(at__lt=oldest).delete()[1].get("search.SearchEvent", 0)
 
 
-def most_frequent(limit: int) -> list[str]:
-    """What was asked most often by meaning, most frequent first, as far back as the trail goes."""
-    asked = SearchEvent.objects.exclude(mode=Mode.KEYWORD.value).order_by().values("query").annotate(times=Count("pk"))
+def most_frequent(limit: int, *, askers: int = 0) -> list[str]:
+    """What was asked most often by meaning, most frequent first, as far back as the trail goes.
+
+    With `askers`, only what at least so many signed-in people have asked.
+    """
+    worded = SearchEvent.objects.exclude(query="")
+    asked = worded.exclude(mode=Mode.KEYWORD.value).order_by().values("query").annotate(times=Count("pk"))
+    if askers:
+        asked = asked.annotate(people=Count("user", distinct=True)).filter(people__gte=askers)
     return [one["query"] for one in asked.order_by("-times", "query")[:limit]]
 
 

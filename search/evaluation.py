@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,19 @@ class JudgedSet:
     corpus: dict[str, dict[str, str]]
     queries: dict[str, str]
     relevant: dict[str, set[str]]
+
+    def sampled(self, every: int) -> JudgedSet:
+        """The same documents with each `every`-th question."""
+        queries = dict(list(self.queries.items())[::every])
+        return replace(self, queries=queries, relevant={name: self.relevant[name] for name in queries})
+
+
+@dataclass(frozen=True)
+class LoadedSet:
+    """A judged set in the corpus: the department that owns it, and each document's id with the set's own."""
+
+    department: str
+    names: dict[str, str]
 
 
 def read_set(
@@ -89,24 +102,30 @@ def evaluate(judged: JudgedSet, *, mode: Mode) -> dict[str, Any]:
 
     Latencies are in milliseconds, of the whole search for the first hundred, without the embedding of the query.
     """
+    with loaded(judged) as corpus:
+        return measured(judged, corpus, mode=mode)
+
+
+def measured(judged: JudgedSet, corpus: LoadedSet, *, mode: Mode, depth: int = DEPTH) -> dict[str, Any]:
+    """The measures of these questions in a set that is loaded, down to `depth` hits; latencies as in `evaluate`.
+
+    Raises EmbeddingUnavailable where a question would be answered without its vector.
+    """
     runs, latencies = {}, []
-    with loaded(judged) as (department, names):
-        for query_id, text in judged.queries.items():
-            query = SearchQuery(
-                normalise(text)[:MAX_QUERY_LENGTH], departments=(department.name,), mode=mode, page_size=DEPTH
-            )
-            if mode is not Mode.KEYWORD:
-                query_vector(query.text)  # so that the latency below is without it
-            started = time.perf_counter()
-            page = service.search(  # access: measured at the command line, which prints figures only
-                query, viewer=OPERATOR, endpoint="evaluation", audited=False
-            )
-            latencies.append((time.perf_counter() - started) * 1000)
-            if page.degraded:
-                raise EmbeddingUnavailable(
-                    "The embedding service went away: these would not be the measures of this mode."
-                )
-            runs[query_id] = [names[hit.document.id] for hit in page.hits]
+    for query_id, text in judged.queries.items():
+        query = SearchQuery(
+            normalise(text)[:MAX_QUERY_LENGTH], departments=(corpus.department,), mode=mode, page_size=depth
+        )
+        if mode is not Mode.KEYWORD:
+            query_vector(query.meaning)  # so that the latency below is without it
+        started = time.perf_counter()
+        page = service.search(  # access: measured at the command line, which prints figures only
+            query, viewer=OPERATOR, endpoint="evaluation", audited=False
+        )
+        latencies.append((time.perf_counter() - started) * 1000)
+        if page.degraded:
+            raise EmbeddingUnavailable("The embedding service went away: these would not be the measures of this mode.")
+        runs[query_id] = [corpus.names[hit.document.id] for hit in page.hits]
     return measures(runs, judged.relevant) | {
         "documents": len(judged.corpus),
         "queries": len(judged.queries),
@@ -116,11 +135,11 @@ def evaluate(judged: JudgedSet, *, mode: Mode) -> dict[str, Any]:
 
 
 @contextmanager
-def loaded(judged: JudgedSet) -> Iterator[tuple[Department, dict[str, str]]]:
+def loaded(judged: JudgedSet) -> Iterator[LoadedSet]:
     """The set in the corpus, through the pipeline's own parts, for as long as this lasts.
 
-    Gives the department that owns it and each document's id with the set's own. All of it happens in one transaction
-    that is rolled back; the statistics that scores use are counted anew with the set.
+    All of it happens in one transaction that is rolled back; the statistics that scores use are counted anew with the
+    set.
     """
     with transaction.atomic():
         vectorspace.settle()
@@ -129,7 +148,7 @@ def loaded(judged: JudgedSet) -> Iterator[tuple[Department, dict[str, str]]]:
         deadline = time.monotonic() + STATISTICS_SECONDS
         while not corpus_statistics.refresh() and time.monotonic() < deadline:
             time.sleep(0.1)  # a worker is counting
-        yield department, names
+        yield LoadedSet(department.name, names)
         transaction.set_rollback(True)
 
 

@@ -10,4 +10,9 @@ DURATION = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
 DEGRADED = Counter("vector_search_degraded_total", "Searches answered without a part.", ["reason"])
+CACHE = Counter(
+    "search_cache_total",
+    "Looks into a cache, by cache and outcome; away: it did not answer in time, or was left alone because it had not.",
+    ["cache", "outcome"],
+)
 EMPTY = Counter("vector_search_empty_total", "Searches that found nothing.")

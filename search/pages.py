@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
@@ -23,19 +23,26 @@ from ingestion.models import Chunk, Document
 from ingestion.originals import original_response
 from search import service
 from search.presentation import present, search_url, section_path
-from search.query import InvalidQuery, SearchQuery, parse_query
+from search.query import FILTERS, InvalidQuery, SearchQuery, parse_query
 from search.reading import read_pages
+from search.suggest import suggestions
 
 logger = logging.getLogger(__name__)
 
 CHUNKS_A_PART = 60
 """How many chunks of a long document are read at once: about 40 pages of print."""
 
+SUGGESTIONS_TIMES = 6
+"""Whoever types pauses several times in a question, and each pause may ask once."""
+
 DESCRIBED_BY = ("department", "campus", "doc_type")
 """What a document's page says of it beyond its own columns."""
 
 OUTLINE_LENGTH = 80
 """How many sections the outline names at most."""
+
+SIMILAR_SHOWN = 5
+"""How many similar documents a document's page names."""
 
 EXAMPLES = (
     {"text": "How many books may I borrow?", "language": "en"},
@@ -57,8 +64,8 @@ class PageRequest(HttpRequest):
 
 
 def _asks(request: HttpRequest) -> bool:
-    """Whether there is something to search for."""
-    return bool(request.GET.get("q", "").strip())
+    """Whether there is something to search for: words, or filters alone."""
+    return any(request.GET.get(name, "").strip() for name in ("q", *FILTERS))
 
 
 @require_safe
@@ -71,7 +78,7 @@ def search_page(request: PageRequest) -> HttpResponse:
         return turned_away(request, viewer)
     context: dict[str, Any] = {"viewer": viewer, "text": request.GET.get("q", ""), "examples": EXAMPLES}
     status = HTTPStatus.OK
-    if not context["text"].strip():
+    if not _asks(request):
         context["body"] = "search/start.html"
     else:
         try:
@@ -86,6 +93,19 @@ def search_page(request: PageRequest) -> HttpResponse:
     response = render(request, template, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+@require_safe
+@never_cache
+@limited(counter="suggestions", times=SUGGESTIONS_TIMES)
+def suggest(request: HttpRequest) -> HttpResponse:
+    """What may complete the words in the page's field, under the filters that are on; counted apart, and no search."""
+    viewer = arriving(request)
+    if not viewer.clearance:
+        return turned_away(request, viewer)
+    search = _search_behind(request.GET)
+    found = suggestions(search.text, viewer=viewer, under=search) if search else []
+    return JsonResponse({"suggestions": found})
 
 
 def _sentences(error: InvalidQuery) -> list[str]:
@@ -142,6 +162,7 @@ def document_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             page=wanted_page,
         ),
         "outline": _outline(opened),
+        "similar": service.similar(opened.document, viewer=viewer, limit=SIMILAR_SHOWN) if part == 1 else [],
         "part": part,
         "parts": parts,
         "previous_part": part - 1 if part > 1 else None,
@@ -185,7 +206,7 @@ def _outline(opened: Opened) -> list[dict[str, Any]]:
 
 
 def _search_behind(given: QueryDict) -> SearchQuery | None:
-    """The search that the reader came from, or None. The address' `page` is the document's, not the search's."""
+    """The search that an address carries along, or None. Its `page`, if any, is the document's, not the search's."""
     asked = given.copy()
     asked.pop("page", None)
     try:

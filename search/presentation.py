@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -30,7 +30,11 @@ FILTER_NAMES: dict[str, Promise] = {
     "tag": _("Key word"),
     "min_priority": _("Priority from"),
     "reviewed_after": _("Reviewed after"),
+    "reviewed_before": _("Reviewed before"),
 }
+
+DATES = ("reviewed_after", "reviewed_before")
+"""The filters whose values are dates."""
 
 GENERIC_LANGUAGES: dict[str, Promise] = {"zh": _("Chinese"), "no": _("Norwegian")}
 """Languages that documents have without saying which written form, which is all that Django has names for."""
@@ -198,7 +202,7 @@ def present(query: SearchQuery, page: SearchPage) -> Answer:
 def _correction_url(query: SearchQuery, text: str | None) -> str:
     if not text:
         return ""
-    return search_url(SearchQuery(text=text, mode=query.mode))
+    return search_url(replace(query, text=text, page=1))
 
 
 def _label(name: str, value: str, label: str) -> str:
@@ -234,7 +238,7 @@ def _chips(query: SearchQuery, page: SearchPage) -> tuple[Chip, ...]:
         labels = {facet.value: facet.label for facet in page.facets.get(name, ())}
         values: list[Any] = value if isinstance(value, list) else [value]
         for one in values:
-            label = _date(one) if name == "reviewed_after" else _label(name, str(one), labels.get(str(one), str(one)))
+            label = _date(one) if name in DATES else _label(name, str(one), labels.get(str(one), str(one)))
             without = query.without(name, one) if isinstance(value, list) else query.without(name)
             chips.append(Chip(str(FILTER_NAMES[name]), label, search_url(without)))
     return tuple(chips)

@@ -14,6 +14,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.datastructures import MultiValueDict
 
+from search.operators import read_operators
+from search.textfilters import take_filters
+
 MAX_QUERY_LENGTH = 500
 MAX_FILTER_VALUES = 50
 DEFAULT_PAGE_SIZE = 10
@@ -31,7 +34,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """One search as it was asked. Filters narrow; an empty one asks for nothing."""
+    """One search as it was asked. Filters narrow; an empty one asks for nothing.
+
+    An empty `text` asks for everything that the filters leave, newest first.
+    """
 
     text: str
     departments: tuple[str, ...] = ()
@@ -41,9 +47,15 @@ class SearchQuery:
     tags: tuple[str, ...] = ()
     min_priority: int | None = None
     reviewed_after: date | None = None
+    reviewed_before: date | None = None
     mode: Mode = Mode.HYBRID
     page: int = 1
     page_size: int = DEFAULT_PAGE_SIZE
+
+    @property
+    def meaning(self) -> str:
+        """What is looked for, without the marks of phrases and of required and excluded words: what is embedded."""
+        return read_operators(self.text).text
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -88,6 +100,7 @@ FILTERS = {
     "tag": "tags",
     "min_priority": "min_priority",
     "reviewed_after": "reviewed_after",
+    "reviewed_before": "reviewed_before",
 }
 """Public name of a filter -> attribute of `SearchQuery`."""
 
@@ -115,6 +128,11 @@ def normalise(text: str) -> str:
     return " ".join("".join(shown).split())
 
 
+def _has_words(text: str) -> bool:
+    """Letters, digits and symbols such as emoji can be searched for; punctuation alone cannot."""
+    return any(unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in text)
+
+
 class QueryField(forms.CharField):
     """The words of a search: normalised, at most 500 characters, with something in it that can be searched for."""
 
@@ -129,10 +147,7 @@ class QueryField(forms.CharField):
             raise ValidationError(
                 f"A query may have at most {MAX_QUERY_LENGTH} characters; this one has {len(value)}. Shorten it."
             )
-        # Letters, digits and symbols such as emoji can be searched for; punctuation alone cannot.
-        if value and not any(
-            unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in value
-        ):
+        if value and not _has_words(value):
             raise ValidationError("There is no word in this query. Type at least one letter or digit.")
 
 
@@ -160,9 +175,9 @@ class DayField(forms.DateField):
 
 
 class SearchForm(forms.Form):
-    """Validates a search, whichever way it came."""
+    """Validates a search, whichever way it came. Filters may stand alone."""
 
-    q = QueryField(required=True, error_messages={"required": "Type what you are looking for."})
+    q = QueryField(required=False)
     department = ValuesField(required=False)
     campus = ValuesField(required=False)
     doc_type = ValuesField(required=False)
@@ -172,6 +187,9 @@ class SearchForm(forms.Form):
     reviewed_after = DayField(
         required=False, input_formats=["%Y-%m-%d"], error_messages={"invalid": "Give a date as YYYY-MM-DD."}
     )
+    reviewed_before = DayField(
+        required=False, input_formats=["%Y-%m-%d"], error_messages={"invalid": "Give a date as YYYY-MM-DD."}
+    )
     mode = forms.ChoiceField(
         required=False,
         choices=[(mode.value, mode.value) for mode in Mode],
@@ -179,6 +197,20 @@ class SearchForm(forms.Form):
     )
     page = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE)
     page_size = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
+
+    def clean(self) -> dict[str, Any]:
+        """Take the filters out of the words, and ask for something to look for."""
+        data: dict[str, Any] = self.cleaned_data
+        if self.errors:
+            return data
+        data["q"], typed = take_filters(data["q"])
+        if typed and not _has_words(data["q"]):
+            data["q"] = ""
+        for name, value in typed.items():
+            data[name] = tuple(dict.fromkeys((*data[name], *value))) if name in REPEATABLE else value
+        if not data["q"] and not any(data[name] for name in FILTERS):
+            self.add_error("q", "Type what you are looking for.")
+        return data
 
     def to_query(self) -> SearchQuery:
         """The query of a valid form."""
@@ -192,6 +224,7 @@ class SearchForm(forms.Form):
             tags=data["tag"],
             min_priority=data["min_priority"],
             reviewed_after=data["reviewed_after"],
+            reviewed_before=data["reviewed_before"],
             mode=Mode(data["mode"] or Mode.HYBRID),
             page=data["page"] or 1,
             page_size=data["page_size"] or DEFAULT_PAGE_SIZE,

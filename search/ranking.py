@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from uuid import UUID
 
-LEXICAL_WEIGHT = 0.07
-"""What a perfect match of all words adds to a cosine similarity. Equal weights drag cross-language searches down to
-same-script noise (DESIGN, section 3: MRR@10 of XQuAD de->en 0.896 by meaning alone, 0.654 with equal rank fusion).
-Chosen on the judged sets (docs/benchmarks.md): from 0.05 to 0.1 the measures hardly differ."""
+from search.boosts import Boosts
 
-WORDS_ALONE_WEIGHT = 0.25
-"""The same where there is no similarity to add to: enough that the boosts stay small beside it."""
+LEXICAL_WEIGHT = 0.4
+"""What the best possible match of the words adds to a similarity, as a share of the headroom above the usual one. From
+0.3 to 0.5 the measures hardly differ, on any of the judged sets and with two models (docs/decisions/0024-fusion.md)."""
 
-RANK_SHARE = 0.6
-"""How much of the words' weight follows where and how often they stand, the rest being which of them do. More is better
-across languages, less with long queries (docs/benchmarks.md)."""
+HALF_LIFE_DAYS = 730
+"""After so long without a review a document's recency counts half: about two academic years."""
 
-CAMPUS_BOOST = 0.01
-DEPARTMENT_BOOST = 0.01
-PRIORITY_STEP = 0.002
-"""Boosts in units of cosine similarity; each is smaller than the usual gap between a right and a wrong passage.
-Priority counts from 3, the usual one, in steps."""
+PRIORITIES_FROM_USUAL = 2
+"""Priority is 1 to 5, and 3 is the usual one: it counts in steps from there."""
 
 PASSAGES_A_HIT = 3
 
@@ -33,7 +28,10 @@ class Candidate:
 
     `similarity` is the cosine similarity to the query vector, 0 where there is none; `language_bias` is how much of it
     the chunk's language alone brings, against the corpus as a whole. `coverage` is the share of the query's words that
-    stand in it, weighed by rarity, and `word_rank` how much they weigh there against the best candidate; both 0 to 1.
+    stand in it, weighed by rarity, and `word_rank` its BM25 score against the best candidate's; both 0 to 1. `dated` is
+    when its document was last reviewed, or else written. `headroom` is how far similarity can rise above what any
+    passage has in common with this query: it is the unit of all that is added, as one model spreads its similarities
+    over a fifth of the scale and another over all of it. Without a vector it is 1.
     """
 
     chunk_id: int
@@ -45,14 +43,33 @@ class Candidate:
     campus_id: int | None
     department_id: int
     priority: int
+    language: str = ""
+    dated: date | None = None
+    headroom: float = 1.0
+
+    @property
+    def words(self) -> float:
+        """How well the words match, 0 to 1: many of them, and about as well as in the best candidate.
+
+        The square keeps what matches half as well as the best from counting half: in another language than the
+        query's, and for a question that shares no words with its answer, that is noise.
+        """
+        return self.coverage * self.word_rank**2
 
 
 @dataclass(frozen=True)
 class Preference:
-    """What of the viewer orders the hits; it hides none."""
+    """What of the viewer and of the day orders the hits; it hides none.
+
+    `approval` is what people said of documents that they found, -1 to 1 (search/approval.py).
+    """
 
     campus_id: int | None = None
     departments: frozenset[int] = frozenset()
+    languages: frozenset[str] = frozenset()
+    today: date | None = None
+    approval: Mapping[UUID, float] = field(default_factory=dict)
+    boosts: Boosts = field(default_factory=Boosts)
 
 
 @dataclass(frozen=True)
@@ -64,16 +81,40 @@ class RankedDocument:
     candidates: tuple[Candidate, ...]
 
 
+def explained(candidate: Candidate, preference: Preference) -> dict[str, float]:
+    """The parts of the combined score, by name; they sum to it. Boosts that add nothing are left out.
+
+    The language's bias is taken off in so far as the words do not speak for the passage: one that holds what was asked
+    for is not there for its language alone.
+    """
+    words, unit, boosts = candidate.words, candidate.headroom, preference.boosts
+    parts = {
+        "similarity": candidate.similarity,
+        "language bias": -(1 - words) * candidate.language_bias,
+        # Without a similarity the words stand alone, and take its place.
+        "words": unit * (LEXICAL_WEIGHT if candidate.similarity else 1.0) * words,
+    }
+    added = {
+        "campus": boosts.campus * (preference.campus_id is not None and candidate.campus_id == preference.campus_id),
+        "department": boosts.department * (candidate.department_id in preference.departments),
+        "priority": boosts.priority * (candidate.priority - 3) / PRIORITIES_FROM_USUAL,
+        "recency": boosts.recency * _recency(candidate.dated, preference.today),
+        "popularity": boosts.popularity * preference.approval.get(candidate.document_id, 0.0),
+        "reader's language": boosts.language * (candidate.language in preference.languages),
+    }
+    return parts | {name: unit * value for name, value in added.items() if value}
+
+
+def _recency(dated: date | None, today: date | None) -> float:
+    """1 for what was reviewed today, halved with every HALF_LIFE_DAYS; 0 where no date is known."""
+    if dated is None or today is None:
+        return 0.0
+    return float(0.5 ** (max(0, (today - dated).days) / HALF_LIFE_DAYS))
+
+
 def combined_score(candidate: Candidate, preference: Preference) -> float:
-    """similarity - language bias + weight x words + boosts: the formula behind every order."""
-    words = candidate.coverage * (1 - RANK_SHARE + RANK_SHARE * candidate.word_rank)
-    weight = LEXICAL_WEIGHT if candidate.similarity else WORDS_ALONE_WEIGHT
-    score = candidate.similarity - candidate.language_bias + weight * words
-    if preference.campus_id is not None and candidate.campus_id == preference.campus_id:
-        score += CAMPUS_BOOST
-    if candidate.department_id in preference.departments:
-        score += DEPARTMENT_BOOST
-    return score + PRIORITY_STEP * (candidate.priority - 3)
+    """similarity - (1 - words) x language bias + headroom x (weight x words + boosts): what every order goes by."""
+    return sum(explained(candidate, preference).values())
 
 
 def rank(candidates: Iterable[Candidate], preference: Preference) -> list[RankedDocument]:

@@ -7,8 +7,9 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from django.utils import timezone
@@ -17,18 +18,25 @@ from accounts.clearance import Viewer
 from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Chunk, Document
 from search import metrics
+from search.answers import kept_or_made
+from search.caching import allowance
 from search.models import SearchEvent
 from search.nearest import nearest_documents
 from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
+from search.preference import preference_for
 from search.query import Mode, SearchQuery
-from search.ranking import Candidate, Preference, RankedDocument, rank
-from search.retrieval import SpaceChanged, candidates
+from search.ranking import RankedDocument, explained, rank
+from search.retrieval import Found, SpaceChanged, candidates
 from search.snippets import snippet
+from search.spelling import did_you_mean
 from search.vectors import QueryVector, query_vector
 
 logger = logging.getLogger(__name__)
 
 EMBEDDING_UNAVAILABLE = "embedding_unavailable"
+
+ALL_WORDS = 0.999
+"""Coverage above which a passage holds every word: it is a sum of shares."""
 
 ATTEMPTS = 5
 """How often a search is begun anew when the model of the corpus is changed under it, which is once as a rule."""
@@ -40,11 +48,12 @@ def search(
     """Answer a query with what this viewer may see.
 
     When no embedding node answers, words alone decide, and `degraded` says so. Every search is noted in the audit
-    trail unless it is a measurement (`audited=False`). Database errors pass through.
+    trail unless it is a measurement (`audited=False`), which nothing is kept of. Database errors pass through.
     """
     started = time.perf_counter()
     try:
-        page = _answer(query, viewer, started)
+        with allowance():
+            page = _kept_or_made(query, viewer, started) if audited else _answer(query, viewer, started)
         if audited:
             _note(page, query, viewer, request_id)
     except Exception:
@@ -59,6 +68,25 @@ def search(
     return page
 
 
+def warm(query: SearchQuery, *, viewer: Viewer) -> bool:
+    """Have the answer kept before it is asked for; whether it had to be made. Nobody asked, and nobody is noted."""
+    with allowance():
+        return not _kept_or_made(query, viewer, time.perf_counter()).from_cache
+
+
+def explain(query: SearchQuery, *, viewer: Viewer) -> dict[str, dict[str, float]]:
+    """Why each document stands where it stands in the answer: the parts of its score, which sum to it, by its id.
+
+    The search is made anew, and is not noted in the audit trail.
+    """
+    _, _, found = _find(query, viewer)
+    preference = preference_for(viewer)
+    return {
+        str(document.document_id): explained(document.candidates[0], preference)
+        for document in rank(found.candidates, preference)
+    }
+
+
 def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitDocument]:
     """Other documents that the viewer may see and that are about the same, nearest first."""
     nearest = nearest_documents(document, viewer=viewer, limit=limit)
@@ -66,11 +94,26 @@ def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitD
     return [described[pk] for pk in nearest if pk in described]
 
 
+def _kept_or_made(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
+    """The answer, kept or not, as one to this request."""
+    page = kept_or_made(query, viewer, partial(_answer, query, viewer, started))
+    if not page.from_cache:
+        return page
+    return replace(
+        page,
+        search_id=str(uuid.uuid4()),
+        timestamp=timezone.now(),
+        response_time=round(time.perf_counter() - started, 4),
+    )
+
+
 def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
     asked, degraded, found = _find(query, viewer)
-    ranked = rank(found, Preference(viewer.campus_id, viewer.departments))
-    described = _describe((document.document_id for document in ranked), viewer)
-    ranked = [document for document in ranked if document.document_id in described]
+    if query.text:
+        ranked = rank(found.candidates, preference_for(viewer))
+    else:
+        # Nothing to rank by: the newest first, as they were found.
+        ranked = [RankedDocument(one.document_id, 0.0, (one,)) for one in found.candidates]
     first = (query.page - 1) * query.page_size
     return SearchPage(
         query=query.text,
@@ -81,22 +124,32 @@ def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
         page=query.page,
         page_size=query.page_size,
         page_count=math.ceil(len(ranked) / query.page_size),
-        hits=_hits(ranked[first : first + query.page_size], described, query, viewer),
-        facets=_facets(described.values()),
-        words_found=asked.mode is Mode.SEMANTIC or any(candidate.coverage for candidate in found),
+        hits=_hits(ranked[first : first + query.page_size], found.shown, query, viewer),
+        facets=_facets(found.shown.values()),
+        did_you_mean=_correction(asked, viewer, found),
+        words_found=asked.mode is Mode.SEMANTIC
+        or not query.text
+        or any(candidate.coverage for candidate in found.candidates),
         timestamp=timezone.now(),
         response_time=round(time.perf_counter() - started, 4),
     )
 
 
-def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, ...], list[Candidate]]:
+def _correction(query: SearchQuery, viewer: Viewer, found: Found) -> str | None:
+    """The query as it was probably meant; not looked for where some passage holds all of its words."""
+    if not query.text or any(candidate.coverage > ALL_WORDS for candidate in found.candidates):
+        return None
+    return did_you_mean(query.text, viewer=viewer)
+
+
+def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, ...], Found]:
     """The query as it was asked of the corpus, in which ways the answer is degraded, and the candidates."""
     for attempt in range(ATTEMPTS):
         vector: QueryVector | None = None
         degraded: tuple[str, ...] = ()
-        if query.mode is not Mode.KEYWORD:
+        if query.mode is not Mode.KEYWORD and query.text:
             try:
-                vector = query_vector(query.text, anew=attempt > 0)
+                vector = query_vector(query.meaning, anew=attempt > 0)
             except EmbeddingUnavailable as error:
                 logger.warning("search without meaning: %s", error)
                 degraded = (EMBEDDING_UNAVAILABLE,)
@@ -109,7 +162,7 @@ def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, .
 
 
 def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDocument]:
-    """What hits and facets show of these documents; what is hidden since the candidates were read is left out."""
+    """What is shown of these documents; what is hidden since they were chosen is left out."""
     documents = Document.objects.visible_to(viewer).filter(pk__in=list(document_ids)).order_by()
     columns = documents.values_list(
         "pk", "title", "file_name", "department__name", "campus__name", "doc_type__slug", "doc_type__name",
@@ -134,7 +187,7 @@ def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDoc
 
 
 def _hits(
-    ranked: list[RankedDocument], described: dict[UUID, HitDocument], query: SearchQuery, viewer: Viewer
+    ranked: list[RankedDocument], described: Mapping[UUID, HitDocument], query: SearchQuery, viewer: Viewer
 ) -> tuple[Hit, ...]:
     wanted = {candidate.chunk_id: candidate for document in ranked for candidate in document.candidates}
     rows = Chunk.objects.visible_to(viewer).filter(pk__in=list(wanted)).order_by()

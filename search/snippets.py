@@ -12,6 +12,7 @@ from html import escape
 
 from ingestion.lexemes import searchable
 from search.functionwords import FUNCTION_WORDS
+from search.operators import read_operators
 
 SNIPPET_LENGTH = 300
 """Characters; about two lines on a wide screen, four on a phone."""
@@ -67,7 +68,39 @@ def without_markup(text: str) -> str:
 
 
 def matches(text: str, query: str) -> list[tuple[int, int]]:
-    """Where words of the query stand in the text, in order, none overlapping."""
+    """Where words of the query stand in the text, in order, none overlapping; a quoted phrase is one stretch."""
+    whole = _phrases(text, query)
+    if not whole:
+        return _single_matches(text, query)
+    apart = [
+        (left, right)
+        for left, right in _single_matches(text, query)
+        if not any(left < end and start < right for start, end in whole)
+    ]
+    return sorted([*whole, *apart])
+
+
+def _phrases(text: str, query: str) -> list[tuple[int, int]]:
+    """Where phrases of several words that the query requires stand in the text."""
+    spans: list[tuple[int, int]] = []
+    for sought in _sought_phrases(query):
+        spans += [found.span() for found in sought.finditer(text)]
+    spans.sort()
+    return [span for at, span in enumerate(spans) if not at or span[0] >= max(right for _, right in spans[:at])]
+
+
+@lru_cache(maxsize=256)
+def _sought_phrases(query: str) -> tuple[re.Pattern[str], ...]:
+    """An expression for each required phrase: its words with anything but letters between them, in any case."""
+    found = []
+    for one in read_operators(query).required:
+        words = re.findall(r"\w+", one)
+        if len(words) > 1:
+            found.append(re.compile(r"(?<!\w)" + r"\W{1,5}".join(map(re.escape, words)) + r"(?!\w)", re.IGNORECASE))
+    return tuple(found)
+
+
+def _single_matches(text: str, query: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for word in (_PLAIN_WORD if text.isascii() else _WORD).finditer(text):
         if inside := _inside(word[0], query):
@@ -118,7 +151,7 @@ class _Wanted:
 def _wanted(query: str) -> _Wanted:
     """What is marked for this query: its words without those that say nothing, unless it has no others."""
     found, acronyms, runs = set(), set(), []
-    for word in _WORD.findall(query):
+    for word in _WORD.findall(read_operators(query).text):
         if _WITHOUT_SPACES.match(word):
             runs.append(word)
         else:
@@ -211,8 +244,9 @@ def _densest(text: str, found: list[tuple[int, int]]) -> int:
         while last < len(found) and found[last][1] <= left + SNIPPET_LENGTH - 2 * LEAD_IN:
             inside[words[last]] += 1
             last += 1
-        if len(inside) > most:
-            best, most = left, len(inside)
+        # A phrase counts as many as it has words.
+        if (here := sum(word.count(" ") + 1 for word in inside)) > most:
+            best, most = left, here
         if last <= first:
             last = first + 1
             continue

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
-
-from django.core.cache import cache
 
 from ingestion import vectorspace
 from ingestion.embeddings import EmbeddingUnavailable, client_for
+from search.caching import Cache, Shared
 
 KEPT_SECONDS = 3600
+FLOAT_BYTES = 4
+
+_vectors = Cache("vectors")
+_making: Shared[list[float]] = Shared()
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,32 @@ def query_vector(text: str, *, anew: bool = False) -> QueryVector:
     may see.
     """
     space = vectorspace.remembered(anew=anew)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    key = f"vector:{space.model}:{space.dimensions}:{space.digest}:{digest}"
-    packed = cache.get(key)
-    if packed is not None:
-        return QueryVector(list(array("f", b64decode(packed))), space)
+    key = key_of(text, space)
+    packed = _vectors.get(key)
+    if packed is not None and len(packed) == space.dimensions * FLOAT_BYTES:
+        return QueryVector(list(array("f", packed)), space)
+
+    def embedded() -> list[float]:
+        made: list[float] = client_for(space.model, space.dimensions, space.digest).embed_query(text)
+        keep(text, QueryVector(made, space))
+        return made
+
     try:
-        numbers = client_for(space.model, space.dimensions, space.digest).embed_query(text)
+        numbers, _ = _making.get(key, embedded, shareable=bool)
     except EmbeddingUnavailable:
         # The nodes may have dropped a model that is not the live one any more.
         if anew or vectorspace.remembered(anew=True).key == space.key:
             raise
         return query_vector(text)
-    cache.set(key, b64encode(array("f", numbers).tobytes()).decode(), KEPT_SECONDS)
     return QueryVector(numbers, space)
+
+
+def keep(text: str, vector: QueryVector) -> None:
+    """Remember that this is the embedding of the text."""
+    _vectors.put(key_of(text, vector.space), array("f", vector.numbers).tobytes(), seconds=KEPT_SECONDS)
+
+
+def key_of(text: str, space: vectorspace.Space) -> str:
+    """Under which key the embedding of this text in this space is kept."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"vector:{space.model}:{space.dimensions}:{space.digest}:{digest}"

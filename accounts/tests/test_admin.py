@@ -14,25 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from accounts.clearance import LIBRARIANS, Role
 from accounts.models import AuditEvent, Campus, Department, User
 from accounts.tests.forms import sent_from
+from accounts.tests.people import person, signed_in
 from accounts.tests.test_password import MEANWHILE, Meanwhile
 
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct-horse-battery"
-
-
-def person(name: str, role: str, *departments: Department, librarian: bool = False) -> User:
-    user = User.objects.create_user(name, role=role)
-    user.departments.set(departments)
-    if librarian:
-        user.groups.add(Group.objects.get(name=LIBRARIANS))
-    return user
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

@@ -25,6 +25,14 @@ class Bar:
         return self.value <= self.limit
 
 
+class AtLeast(Bar):
+    """A figure and the least it may be."""
+
+    @property
+    def ok(self) -> bool:
+        return self.value >= self.limit
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -47,6 +47,9 @@ ONE_LANGUAGE = {"en": 1.0}
 WINDOW_ENDS = ("2026-01-01", "2999-01-01")
 """Before the first and after the second: dates that every run lies between."""
 
+FIRST_REVIEW, REVIEW_DAYS = np.datetime64("2023-01-01"), 1000
+"""Documents were last reviewed on a day drawn evenly from these: a filter by it leaves any share of any theme."""
+
 SHARED = 0.3
 """Share of the departmental documents that one to three further departments may read."""
 
@@ -81,8 +84,13 @@ class Corpus:
         mix: AccessMix = ACCESS_MIX,
         languages: Mapping[str, float] = ONE_LANGUAGE,
         windowed: float = 0.0,
+        spoken: float = 0.0,
     ) -> None:
-        """`windowed` is the share of the documents that have a publication window: half began, half are to end."""
+        """`windowed` is the share of the documents that have a publication window: half began, half are to end.
+
+        `spoken` is how much of a vector (of its squared length) its language decides, at the expense of what all have
+        in common.
+        """
         random = np.random.default_rng(SEED)
         self.chunks = chunks
         documents = chunks // CHUNKS_A_DOCUMENT
@@ -106,11 +114,16 @@ class Corpus:
             (first, None) if place < windowed / 2 else (None, last) if place < windowed else (None, None)
             for place in apart.random(documents)
         ]
+        self.reviewed = FIRST_REVIEW + apart.integers(0, REVIEW_DAYS, documents)
         theme = random.integers(0, TOPICS // DEPARTMENTS, documents) * DEPARTMENTS + self.department
         owners = np.arange(TOPICS) % DEPARTMENTS
         parts = (draw(random, 1), draw(random, DEPARTMENTS)[owners], draw(random, TOPICS))
-        topics = sum(np.sqrt(share) * part for share, part in zip((COMMON, DEPARTMENT, TOPIC), parts, strict=True))
+        shares = (COMMON - spoken, DEPARTMENT, TOPIC)
+        topics = sum(np.sqrt(share) * part for share, part in zip(shares, parts, strict=True))
         self._centres: Vectors = topics[theme] + np.float32(np.sqrt(DOCUMENT)) * draw(random, documents)
+        if spoken:
+            _, place = np.unique(self.language, return_inverse=True)
+            self._centres += np.float32(np.sqrt(spoken)) * draw(apart, len(languages))[place]
         self._random = random
 
     def _lengths(self, random: np.random.Generator, documents: int) -> NDArray[np.int64]:
@@ -171,7 +184,7 @@ def _copy_documents(cursor: Cursor, corpus: Corpus, departments: list[int], doc_
         "id, title, file, file_name, file_size, mime_type, sha256, department_id, doc_type_id, audience, clearance, "
         "language, priority, status, progress, error, error_reason, page_count, chunk_count, recipe, is_searchable, "
         "readers, visible_from, visible_until, created_at, updated_at, next_file, next_file_name, next_file_size, "
-        "next_sha256, unread_pages"
+        "next_sha256, unread_pages, part, last_reviewed"
     )
     noted = "2026-01-01"
     with cursor.copy(f"COPY ingestion_document ({columns}) FROM STDIN") as copy:
@@ -182,7 +195,7 @@ def _copy_documents(cursor: Cursor, corpus: Corpus, departments: list[int], doc_
                 (key, f"Document {place}", f"originals/{key.hex}", f"{place}.pdf", 100_000, "application/pdf", key.hex,
                  departments[corpus.department[place]], doc_type, audience, clearance, str(corpus.language[place]), 3,
                  "ready", 100, "", "", 1, length, "made", True, [], *corpus.window[place], noted, noted,
-                 "", "", 0, "", 0)
+                 "", "", 0, "", 0, "", str(corpus.reviewed[place]))
             )  # fmt: skip
     with cursor.copy("COPY ingestion_document_shared_with (document_id, department_id) FROM STDIN") as copy:
         for place, key in enumerate(corpus.ids):

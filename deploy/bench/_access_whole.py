@@ -93,7 +93,7 @@ def compare(searcher: Searcher, asked: Sequence[Question], rounds: int) -> Compa
     ruled: list[list[Cost]] = [[] for _ in queries]
     without: list[list[Cost]] = [[] for _ in queries]
     vectors = {query.text: question.vector for query, question in zip(queries, asked, strict=True)}
-    with _vectors_known(vectors):
+    with vectors_known(vectors):
         for turn in range(rounds + 1):
             for place, query in enumerate(queries):
                 # Whoever asks first warms the memory for the next.
@@ -108,7 +108,7 @@ def compare(searcher: Searcher, asked: Sequence[Question], rounds: int) -> Compa
                         (ruled if with_rule else without)[place].append(cost)
                 if answers[0] != answers[1]:
                     raise ValueError(f"{searcher.name}: the two ways answer {query.text!r} differently")
-    return Comparison(visible_chunks, visible_chunks <= EXACT_UP_TO, _least(ruled), _least(without))
+    return Comparison(visible_chunks, visible_chunks <= EXACT_UP_TO, least(ruled), least(without))
 
 
 def _query(question: Question, searcher: Searcher) -> Any:
@@ -160,7 +160,7 @@ def reading_who_asks(departments: Sequence[int], times: int) -> dict[str, float]
     }
 
 
-def _least(costs: Sequence[Sequence[Cost]]) -> list[Cost]:
+def least(costs: Sequence[Sequence[Cost]]) -> list[Cost]:
     """Of each question the least that any round took, by each measure."""
     least = []
     for rounds in costs:
@@ -170,14 +170,21 @@ def _least(costs: Sequence[Sequence[Cost]]) -> list[Cost]:
 
 
 @contextmanager
-def _vectors_known(vectors: Mapping[str, Sequence[float]]) -> Iterator[None]:
-    """Inside, the embedding node knows these texts; the first search of each puts its vector into the cache."""
+def vectors_known(vectors: Mapping[str, Sequence[float]]) -> Iterator[None]:
+    """Inside, the embedding node knows these texts, and the cache has their vectors.
+
+    Whatever an earlier run left there is replaced: the same words may stand for others now.
+    """
+    from ingestion import vectorspace
     from search import vectors as module
 
     class Node:
         def embed_query(self, text: str) -> Sequence[float]:
             return vectors[text]
 
+    space = vectorspace.remembered(anew=True)
+    for text, numbers in vectors.items():
+        module.keep(text, module.QueryVector(list(numbers), space))
     usual = module.client_for
     module.client_for = lambda *_: Node()  # type: ignore[assignment]
     try:

@@ -96,12 +96,15 @@ class Parts:
             connection.execute("INSERT INTO accounts_department (name) VALUES ('Registry')")
         return environment
 
-    def upload(self, environment: dict[str, str], folder: Path, seconds: float) -> subprocess.Popen[str]:
-        """Start to upload a folder: half at once, the rest within so many seconds. Its last line is what happened."""
-        command = [str(self.stack.installation.python), "-m", "deploy.bench._ingest_uploads", str(folder), str(seconds)]
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+    def upload(self, environment: dict[str, str], folder: Path, *, in_flight: int = 0) -> subprocess.Popen[str]:
+        """Start to upload a folder: one file upon the other, or so that so many documents stay in flight.
+
+        It ends with the last file, or after SIGTERM. Its last line is what happened.
+        """
+        python = str(self.stack.installation.python)
+        command = [python, "-m", "deploy.bench._ingest_uploads", str(folder), str(in_flight)]
+        with self.home.log("uploads").open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
 
     def pid(self, name: str) -> int:
         """The process of a part that runs."""

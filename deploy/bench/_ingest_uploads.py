@@ -1,6 +1,9 @@
-"""Somebody who uploads a folder of files, half of them at once and the others spread over a time, until all are in.
+"""Somebody who uploads a folder of files in the order of their names, until all are in, or SIGTERM ends it.
 
-    python -m deploy.bench._ingest_uploads FOLDER SECONDS
+    python -m deploy.bench._ingest_uploads FOLDER IN_FLIGHT
+
+With IN_FLIGHT 0 one file follows upon the other. Else the next is uploaded whenever fewer documents than that are in
+flight: taken in, and not yet done.
 
 A process of its own, as the web server is one: it meets a database or a queue that is away as that does. Where an
 upload is answered with an error, it is tried again, as a person would. Its last line counts what happened.
@@ -9,13 +12,16 @@ upload is answered with an error, it is tried again, as a person would. Its last
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from threading import Event
 
 RETRY_SECONDS = 0.5
 GIVE_UP_SECONDS = 120.0
+LOOK_SECONDS = 0.05
 
 
 def main() -> int:
@@ -23,19 +29,33 @@ def main() -> int:
     import django
 
     django.setup()
-    folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    files = sorted(folder.iterdir())
-    started = began = time.monotonic()
+    folder, in_flight = Path(sys.argv[1]), int(sys.argv[2])
+    enough = Event()
+    signal.signal(signal.SIGTERM, lambda *_: enough.set())
+    started = time.monotonic()
     seen: Counter[str] = Counter()
-    at_once = len(files) // 2
-    for place, file in enumerate(files):
-        if place == at_once:
-            began = time.monotonic()
-        if place > at_once:
-            time.sleep(max(0.0, began + seconds * (place - at_once) / (len(files) - at_once) - time.monotonic()))
+    for file in sorted(folder.iterdir()):
+        while in_flight and not enough.is_set() and _in_flight() >= in_flight:
+            enough.wait(LOOK_SECONDS)
+        if enough.is_set():
+            break
         _upload(file, seen)
     print(json.dumps(dict(seen) | {"seconds": round(time.monotonic() - started, 1)}))
     return 0
+
+
+def _in_flight() -> int:
+    """How many documents are taken in and not yet done; none are known of while the database is away."""
+    from django.db import DatabaseError, InterfaceError, connection
+
+    from ingestion.models import WORKING, Document
+
+    try:
+        number: int = Document.objects.filter(status__in=WORKING).count()
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return 0
+    return number
 
 
 def _upload(file: Path, seen: Counter[str]) -> None:

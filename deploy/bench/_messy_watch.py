@@ -11,6 +11,8 @@ from deploy.bench.memory import pss_bytes
 from deploy.local.process import family, rss_bytes
 
 _EVERY_SECONDS = 0.1
+# As much of a process's name as the kernel keeps.
+_NAME_CHARACTERS = 15
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
@@ -25,8 +27,7 @@ class WorkerWatch(threading.Thread):
         """The worker's first processes that were seen: more than one means that it was started anew."""
         self.pool: set[int] = set()
         """Its processes that take documents."""
-        self.reading_peak_bytes: dict[str, int] = {}
-        """Most resident memory of the process that read each file, by the name of the stored original."""
+        self._reading_peaks: dict[str, int] = {}
         self._done = threading.Event()
 
     def run(self) -> None:
@@ -38,14 +39,18 @@ class WorkerWatch(threading.Thread):
         self._done.set()
         self.join()
 
+    def reading_peak_bytes(self, original: str) -> int:
+        """Most resident memory of the process that read a stored original, by its name; 0 where none was seen."""
+        return self._reading_peaks.get(Path(original).name[:_NAME_CHARACTERS], 0)
+
     def _look(self) -> None:
         total = 0
         for pid in family(os.getpid()):
             words = _command(pid)
-            if "ingestion.extraction_child" in words:
-                place = words.index("ingestion.extraction_child") + 1
-                name = Path(words[place]).name if place < len(words) else ""
-                self.reading_peak_bytes[name] = max(self.reading_peak_bytes.get(name, 0), _peak_bytes(pid))
+            if "ingestion.extraction_server" in words:
+                # It, or one that it has forked and named after what it reads.
+                name = _name(pid)
+                self._reading_peaks[name] = max(self._reading_peaks.get(name, 0), _peak_bytes(pid))
             elif "celery" in words and "worker" in words:
                 (self.pool if "celery" in _command(_parent(pid)) else self.leaders).add(pid)
             else:
@@ -60,6 +65,13 @@ def _command(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
         return []
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _parent(pid: int) -> int:

@@ -6,7 +6,7 @@ Runs a stack of its own, with a worker and the clock as `up` has them, three tim
 
 1. the pipeline's own cost: text documents of 5 to 45 sections, about a chunk each, with a node that costs next to
    nothing (deploy/bench/_ingest_model.py); chunks a second, from the first document's start to the last one's end;
-2. with the bundled model: the same in small, and after it the very texts of those chunks sent straight to the server,
+2. with the bundled model: fewer of such documents, and then the very texts of their chunks sent straight to the server,
    in batches of the same size, two at a time; besides, passages of 150 tokens sent so;
 3. memory: 10,000 small documents with the node of 1; what the worker's processes hold after the first 1,000 and at the
    end. `--quick` takes 2,000, of which 500 come first.
@@ -38,7 +38,7 @@ OWN_COST_DOCUMENTS = 160
 SECTIONS = range(5, 46)
 """Of a document: from a notice to a policy of some twenty pages."""
 
-MODEL_DOCUMENTS, MODEL_SECTIONS = 16, 10
+MODEL_DOCUMENTS = 24
 SHORT_PASSAGES, SHORT_SENTENCES = 64, 10
 """Ten such sentences are 150 tokens of the bundled model."""
 
@@ -53,7 +53,7 @@ PASSAGES_A_SECOND = 10.0
 MOST_GROWTH = 0.05
 
 BATCH, REQUESTS = 16, 2
-"""Texts in a request and requests at once: those of ingestion.filling and ingestion.embedding_nodes."""
+"""Texts in a request and requests at once: those of ingestion.embeddings and ingestion.embedding_nodes."""
 
 PATIENCE_SECONDS, POLL_SECONDS, SETTLE_SECONDS = 3600.0, 0.1, 5.0
 
@@ -84,8 +84,8 @@ def main() -> int:
     return conclude(
         "ingest",
         on=before,
-        data=f"{OWN_COST_DOCUMENTS} documents of {SECTIONS[0]} to {SECTIONS[-1]} sections; {MODEL_DOCUMENTS} of "
-        f"{MODEL_SECTIONS} with the bundled model; {documents} of one for the memory",
+        data=f"{OWN_COST_DOCUMENTS} documents of {SECTIONS[0]} to {SECTIONS[-1]} sections; {MODEL_DOCUMENTS} with "
+        f"the bundled model; {documents} of one for the memory",
         figures=figures,
         bars=[
             Bar("pipeline's own cost (ms a chunk)", round(1000 / own["chunks_a_second"], 2), 1000 / OWN_COST_LIMIT),
@@ -104,9 +104,7 @@ def main() -> int:
 
 def own_cost(stack: Parts, folder: Path) -> dict[str, Any]:
     """Chunks a second with a node that costs next to nothing."""
-    files = _written(
-        folder / "own", (markdown(number, SECTIONS[number * 7 % len(SECTIONS)]) for number in range(OWN_COST_DOCUMENTS))
-    )
+    files = _written(folder / "own", map(_usual, range(OWN_COST_DOCUMENTS)))
     environment = stack.new_database("own_cost")
     _uploaded(stack, environment, files)
     address = environment["DATABASE_URL"]
@@ -118,8 +116,7 @@ def own_cost(stack: Parts, folder: Path) -> dict[str, Any]:
 
 def with_the_model(stack: Parts, folder: Path) -> dict[str, Any]:
     """Chunks a second with the bundled model, and what the model does with the same texts by itself."""
-    made = [markdown(number, MODEL_SECTIONS) for number in range(50_000, 50_000 + MODEL_DOCUMENTS)]
-    files = _written(folder / "model", made)
+    files = _written(folder / "model", map(_usual, range(50_000, 50_000 + MODEL_DOCUMENTS)))
     environment = stack.new_database("with_model")
     url, name = environment["OLLAMA_URLS"], environment["EMBEDDING_MODEL"]
     _alone(url, name, ["passage: warm up"] * BATCH * REQUESTS)
@@ -167,6 +164,11 @@ def memory_of(stack: Parts, folder: Path, documents: int, first: int) -> dict[st
     }
 
 
+def _usual(number: int) -> Made:
+    """A document of 5 to 45 sections."""
+    return markdown(number, SECTIONS[number * 7 % len(SECTIONS)])
+
+
 def _written(folder: Path, made: Iterable[Made]) -> Path:
     folder.mkdir()
     for one in made:
@@ -176,7 +178,7 @@ def _written(folder: Path, made: Iterable[Made]) -> Path:
 
 def _uploaded(stack: Parts, environment: dict[str, str], files: Path) -> None:
     """Upload the files, and wait until they are all taken in. Raises RuntimeError."""
-    uploads = stack.upload(environment, files, 0.0)
+    uploads = stack.upload(environment, files)
     if uploads.wait() != 0:
         raise RuntimeError("The documents were not taken in.")
 

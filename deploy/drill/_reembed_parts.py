@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.drill._stale_servers import ROOT, surroundings, web_servers
+from deploy.drill._stale_servers import ROOT, prepare, web_servers
 from deploy.local.ports import answers, choose
 
 LIMIT_SECONDS = 120.0
@@ -84,25 +84,15 @@ def stand_in(folder: Path) -> Iterator[str]:
 def portal(folder: Path, node: str) -> Iterator[tuple[list[str], Worker]]:
     """A migrated database, two web servers, a worker and the clock on it; the servers' addresses."""
     given = urlsplit(os.environ["REDIS_URL"])
-    os.environ |= surroundings(folder)
     number = (int(given.path.strip("/") or 0) + 3) % 16
-    os.environ |= {
-        "CELERY_BROKER_URL": given._replace(path=f"/{number}").geturl(),
-        "OLLAMA_URLS": f"{os.environ['OLLAMA_URLS']},{node}",
-        "INGESTION_STALE_SECONDS": "10",
-        "INGESTION_RECONCILE_SECONDS": "5",
-        "LOG_LEVEL": "WARNING",
-    }
-    for place in ("media", "static", "metrics"):
-        (folder / place).mkdir()
-    for command in (["migrate"], ["collectstatic", "--noinput"]):
-        manage = [sys.executable, str(ROOT / "manage.py"), *command, "--verbosity", "0"]
-        subprocess.run(manage, cwd=ROOT, check=True)
-    metrics = os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
-    import django
-
-    django.setup()
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
+    environment = prepare(
+        folder,
+        CELERY_BROKER_URL=given._replace(path=f"/{number}").geturl(),
+        OLLAMA_URLS=f"{os.environ['OLLAMA_URLS']},{node}",
+        INGESTION_STALE_SECONDS="10",
+        INGESTION_RECONCILE_SECONDS="5",
+        LOG_LEVEL="WARNING",
+    )
     with web_servers(environment, 2) as servers:
         worker = Worker(os.environ, folder / "worker.log")
         try:

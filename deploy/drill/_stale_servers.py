@@ -44,6 +44,23 @@ def database_of_our_own() -> Iterator[None]:
         run("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
 
+def prepare(folder: Path, **more: str) -> dict[str, str]:
+    """Make this process one of the portal's, with `surroundings` and `more` in its environment, and bring its database
+    and static files up to date; the environment for others of the portal's."""
+    os.environ |= surroundings(folder) | more
+    for place in ("media", "static", "metrics"):
+        (folder / place).mkdir()
+    # In processes of their own: this one must not have asked for a connection before the database is as it stays.
+    for command in (["migrate"], ["collectstatic", "--noinput"]):
+        manage = [sys.executable, str(ROOT / "manage.py"), *command, "--verbosity", "0"]
+        subprocess.run(manage, cwd=ROOT, check=True)
+    metrics = os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
+    import django
+
+    django.setup()
+    return {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
+
+
 def surroundings(folder: Path) -> dict[str, str]:
     """What the environment of the portal's processes is to have besides: places of their own, no limits on requests,
     a cache that nobody else uses, and no workers, who would have nothing to do."""

@@ -3,16 +3,18 @@
     ./cloister drill ingest [--json] [--documents N] [--seed N]
 
 Runs a stack of its own: PostgreSQL, Valkey, an embedding node (deploy/bench/_ingest_model.py, whose vectors are fixed
-by the text), a worker as `up` has it, and the clock. Documents of several formats are uploaded twice, on two databases:
+by the text), a worker as `up` has it, and the clock. Documents of several formats are taken in twice, on two databases:
 
-1. undisturbed: what that leaves is what is right;
-2. with faults: when half of them are uploaded, and while the other half follows, each of the four parts is killed
-   twice with SIGKILL, at moments that a random number chooses (`--seed` repeats them), and soon started again. The
+1. with faults: from the moment on when N documents are in flight (registered, and their upload acknowledged, but not
+   yet ready), each of the four parts is killed twice with SIGKILL, and soon started again. Uploads go on, so that as
+   many are in flight at every kill. When a kill comes and which part it meets, a random number chooses (`--seed`
+   repeats it); 1 to 20 documents became ready since the kill before, so that each meets work that goes on. The
    database crashes with all its processes, and the queue forgets what it held. An upload that was answered with an
-   error is made again.
+   error is made again. After the last kill nothing more is uploaded;
+2. undisturbed, the same files: what that leaves is what is right.
 
-Then every document must be ready exactly once, with the chunks, positions, pages and vectors that it has in the first
-run; no staged chunk, and after the clean-up no stored file without a document, may be left.
+Every document must be ready exactly once after the faults, with the chunks, positions, pages and vectors that it has
+after the second run; no staged chunk, and after the clean-up no stored file without a document, may be left.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,46 +36,39 @@ import psycopg
 
 from deploy.bench import Bar, conclude, machine
 from deploy.bench._ingest_documents import mixed
-from deploy.bench._ingest_parts import DATABASE, NODE, QUEUE, WORKER, Parts, parts, seconds_since
+from deploy.bench._ingest_parts import Parts, parts, seconds_since
+from deploy.drill._ingest_faults import KILLS_OF_EACH, Fault, Faults, planned
 from deploy.drill._ingest_outcome import WORKING, Outcome, counts, differences, outcome
 
 DOCUMENTS = 500
-KILLS_OF_EACH = 2
-GAP_SECONDS = (2.0, 7.0)
-"""Between two kills: long enough that work goes on in between, short enough that one fault meets the next."""
+"""In flight at each kill."""
 
-DOWN_SECONDS = (0.3, 3.0)
-"""How long a killed part stays away."""
+AHEAD = 40
+"""By how many more the uploads are ahead, so that what becomes ready between two looks makes no kill wait."""
+
+FILES_FOR_EACH = 4
+"""Files at hand for each document in flight; how many are used depends on how fast the machine gets through them."""
 
 STALE_SECONDS, RECONCILE_SECONDS = 10, 5
 """Of an installation's 300 and 60, so that the drill need not wait for what the clock would find."""
 
-LIMIT_SECONDS = 900.0
-"""After the last upload everything must be done by then, also where others work on the machine."""
-
-SPOKEN = {WORKER: "worker", QUEUE: "queue", DATABASE: "database", NODE: "embedding node"}
-
-
-@dataclass
-class Fault:
-    """One part killed once. Times are seconds since half of the documents were uploaded."""
-
-    part: str
-    at: float
-    down_for: float
-    in_flight: int = 0
-    ready_before: int = 0
-    recovered_after: float | None = None
-    """Seconds from the kill until one more document was ready than before it."""
+LIMIT_SECONDS = 1_200.0
+"""Each run must be done by then, also where others work on the machine."""
 
 
 @dataclass
 class Course:
-    """What happened while documents were ingested."""
+    """What happened while documents were ingested. Times are seconds since the first upload."""
 
     seconds: float = 0.0
     uploads: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    mended_at: float = 0.0
+
+    @property
+    def taken_in(self) -> int:
+        """How many files were uploaded."""
+        return sum(number for what, number in self.uploads.items() if what.startswith("accepted"))
 
 
 def main() -> int:
@@ -89,8 +83,9 @@ def main() -> int:
         folder.chmod(0o711)
         files = folder / "files"
         files.mkdir()
-        for made in mixed(wanted):
-            (files / made.file_name).write_bytes(made.content)
+        for place, made in enumerate(mixed(wanted * FILES_FOR_EACH)):
+            # Uploads follow the order of the names: so formats come mixed.
+            (files / f"{place:05} {made.file_name}").write_bytes(made.content)
         os.environ |= {
             "INGESTION_STALE_SECONDS": str(STALE_SECONDS),
             "INGESTION_RECONCILE_SECONDS": str(RECONCILE_SECONDS),
@@ -98,41 +93,30 @@ def main() -> int:
         }
         with parts(folder / "home") as stack:
             try:
-                calm, course = ingest(stack, "calm", files, faults=(), span=0.0)
                 plan = planned(random.Random(seed))  # noqa: S311 (a drill, no secret)
-                disturbed, rough = ingest(stack, "disturbed", files, faults=plan, span=plan[-1].at, expected=calm.count)
+                disturbed, rough = ingest(stack, "disturbed", files, faults=plan, in_flight=wanted)
+                for unused in sorted(files.iterdir())[rough.taken_in :]:
+                    unused.unlink()
+                calm, course = ingest(stack, "calm", files, faults=[], in_flight=0)
             except BaseException:
                 _show_logs(stack)
                 raise
     return report(before, seed, wanted, (calm, course), (disturbed, rough), seconds_since(started))
 
 
-def planned(chance: random.Random) -> list[Fault]:
-    """When which part is killed, and for how long it stays away."""
-    names = [WORKER, QUEUE, DATABASE, NODE] * KILLS_OF_EACH
-    chance.shuffle(names)
-    moment, plan = 0.0, []
-    for name in names:
-        moment += chance.uniform(*GAP_SECONDS)
-        plan.append(Fault(name, round(moment, 1), round(chance.uniform(*DOWN_SECONDS), 1)))
-    return plan
+def ingest(stack: Parts, database: str, files: Path, *, faults: list[Fault], in_flight: int) -> tuple[Outcome, Course]:
+    """Take files in on a new database, commit the faults with so many in flight, and look at what is left.
 
-
-def ingest(
-    stack: Parts, database: str, files: Path, *, faults: Sequence[Fault], span: float, expected: int = 0
-) -> tuple[Outcome, Course]:
-    """Upload the files to a new database, the second half of them within `span` seconds, commit the faults meanwhile,
-    and look at what is left.
-
-    It ends when as many documents as `expected` are there and none is in work, or after LIMIT_SECONDS.
+    With faults it takes in what is needed to keep so many in flight until the last of them, else all files. It ends
+    when nothing is left to do, or after LIMIT_SECONDS.
     """
     environment = stack.new_database(database)
     address = environment["DATABASE_URL"]
-    course = Course(faults=[*faults])
+    course = Course(faults=faults)
     with stack.at_work(environment):
-        uploads = stack.upload(environment, files, span)
+        uploads = stack.upload(environment, files, in_flight=in_flight + AHEAD if faults else 0)
         try:
-            _watch(stack, address, uploads, course, expected or len(list(files.iterdir())))
+            _watch(address, uploads, Faults(stack, faults, in_flight), course)
             answer, _ = uploads.communicate(timeout=30)
         finally:
             uploads.kill()
@@ -143,43 +127,23 @@ def ingest(
     return outcome(address, Path(environment["MEDIA_ROOT"])), course
 
 
-def _watch(stack: Parts, address: str, uploads: subprocess.Popen[str], course: Course, expected: int) -> None:
-    """Commit the faults, each when it is due, and wait until there is nothing left to do."""
-    while (seen := counts(address)).total() < expected // 2 and uploads.poll() is None:
-        time.sleep(0.1)
-    began, uploaded, done = time.monotonic(), None, False
-    due = sorted(course.faults, key=lambda fault: fault.at)
-    down: dict[str, float] = {}
+def _watch(address: str, uploads: subprocess.Popen[str], faults: Faults, course: Course) -> None:
+    """Commit the faults while documents are uploaded, and wait until there is nothing left to do."""
+    began, seen, done = time.monotonic(), Counter[str](), False
     while not done:
         time.sleep(0.1)
-        for name in [name for name, until in down.items() if seconds_since(began) >= until]:
-            del down[name]
-            stack.start(name)
+        uploading = uploads.poll() is None
         try:
             seen, known = counts(address), True
         except psycopg.Error:
-            # The database is away; what was in work still is.
+            # The database is away; what was in flight still is.
             known = False
-        in_work = sum(seen[state] for state in WORKING)
-        _note_recovery(course, seen, seconds_since(began))
-        if due and seconds_since(began) >= due[0].at and due[0].part not in down and stack.is_ready(due[0].part):
-            fault = due.pop(0)
-            fault.at, fault.in_flight, fault.ready_before = seconds_since(began), in_work, seen["ready"]
-            stack.kill(fault.part)
-            down[fault.part] = seconds_since(began) + fault.down_for
-            print(f"{fault.at:6.1f} s  killed: {SPOKEN[fault.part]}", file=sys.stderr, flush=True)
-        if uploaded is None and uploads.poll() is not None:
-            uploaded = time.monotonic()
-        at_rest = known and not in_work and seen.total() >= expected and not due and not down
-        done = uploaded is not None and (at_rest or seconds_since(uploaded) > LIMIT_SECONDS)
-    course.seconds = seconds_since(began)
-
-
-def _note_recovery(course: Course, seen: Counter[str], now: float) -> None:
-    """Write down which faults are overcome: a document became ready since."""
-    for fault in course.faults:
-        if fault.in_flight and fault.recovered_after is None and seen["ready"] > fault.ready_before:
-            fault.recovered_after = round(now - fault.at, 1)
+        faults.go_on(seconds_since(began), seen, uploading=uploading)
+        if uploading and faults.plan and faults.all_committed:
+            uploads.terminate()
+        at_rest = known and not uploading and faults.are_over and not any(seen[state] for state in WORKING)
+        done = at_rest or seconds_since(began) > LIMIT_SECONDS
+    course.seconds, course.mended_at = seconds_since(began), faults.mended_at
 
 
 def report(
@@ -193,26 +157,28 @@ def report(
     """Print what was found, and return the exit status."""
     (calm, course), (disturbed, rough) = undisturbed, with_faults
     found = differences(calm, disturbed)
-    hit = [fault for fault in rough.faults if fault.in_flight]
-    last = max(fault.at + fault.down_for for fault in rough.faults)
+    few = sum(fault.in_flight < wanted for fault in rough.faults)
     figures: dict[str, Any] = {
         "seed": seed,
+        "files": rough.taken_in,
         "documents": disturbed.count,
         "chunks": disturbed.chunks,
         "seconds_undisturbed": course.seconds,
         "seconds_with_faults": rough.seconds,
-        "seconds_from_the_last_restart_until_all_was_ready": round(rough.seconds - last, 1),
+        "seconds_from_the_last_restart_until_all_was_ready": round(rough.seconds - rough.mended_at, 1),
         "seconds_from_a_kill_until_the_next_document_was_ready": {
-            f"{SPOKEN[fault.part]} at {fault.at}": fault.recovered_after for fault in rough.faults
+            str(fault): fault.recovered_after for fault in rough.faults
         },
-        "in_flight_at_a_kill": [fault.in_flight for fault in rough.faults],
+        "in_flight_at_each_kill": [fault.in_flight for fault in rough.faults],
+        "made_ready_since_the_kill_before": [fault.made_ready for fault in rough.faults],
         "uploads": rough.uploads,
         "seconds": seconds,
     }
     figures |= {name: some[:10] for name, some in vars(found).items() if some}
     bars = [
         Bar("documents that are not ready in the undisturbed run", _unready(calm), 0),
-        Bar("kills that met nothing in flight", len(rough.faults) - len(hit), 0),
+        Bar(f"kills that met fewer than {wanted} documents in flight", few, 0),
+        Bar("kills that met no work going on", sum(fault.made_ready == 0 for fault in rough.faults), 0),
         Bar("documents lost", len(found.lost), 0),
         Bar("documents doubled, or that nobody uploaded", len(found.doubled) + len(found.strange), 0),
         Bar("documents that are not ready", len(found.not_ready), 0),
@@ -222,7 +188,10 @@ def report(
         Bar("originals that are gone", disturbed.missing_originals, 0),
         Bar("stored files that no document refers to", disturbed.stray_originals, 0),
     ]
-    what = f"{wanted} files of 6 formats; worker, queue, database and embedding node killed {KILLS_OF_EACH} times each"
+    what = (
+        f"{rough.taken_in} files of 6 formats, {wanted} of them in flight at each kill; worker, queue, database and "
+        f"embedding node killed {KILLS_OF_EACH} times each"
+    )
     return conclude("ingest", on=before, data=what, figures=figures, bars=bars)
 
 

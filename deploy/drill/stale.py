@@ -19,8 +19,6 @@ The bar is no stale answer in 10,000 (`--answers` makes it shorter).
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,7 +35,7 @@ from deploy.bench._parts import again_with_parts, missing
 from deploy.drill._stale_changes import CHANGES, Change
 from deploy.drill._stale_doors import ANSWERS, DOORS, Answer, Door
 from deploy.drill._stale_scene import Scene, Stage
-from deploy.drill._stale_servers import ROOT, database_of_our_own, surroundings, web_servers
+from deploy.drill._stale_servers import database_of_our_own, prepare, web_servers
 
 ANSWERS_WANTED = 10_000
 SERVERS = 2
@@ -152,22 +150,12 @@ def _ask(pool: ThreadPoolExecutor, scene: Scene, change: Change, turn: int, shar
 @contextmanager
 def _ready() -> Iterator[list[str]]:
     """A migrated database and the servers on it."""
-    with tempfile.TemporaryDirectory(prefix="cloister-drill-") as name, database_of_our_own():
-        folder = Path(name)
-        os.environ |= surroundings(folder)
-        for place in ("media", "static", "metrics"):
-            (folder / place).mkdir()
-        # In processes of their own: this one must not have asked for a connection before the database is as it stays.
-        for command in (["migrate"], ["collectstatic", "--noinput"]):
-            manage = [sys.executable, str(ROOT / "manage.py"), *command, "--verbosity", "0"]
-            subprocess.run(manage, cwd=ROOT, check=True)
-        metrics = os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
-        import django
-
-        django.setup()
-        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
-        with web_servers(environment, SERVERS) as servers:
-            yield servers
+    with (
+        tempfile.TemporaryDirectory(prefix="cloister-drill-") as name,
+        database_of_our_own(),
+        web_servers(prepare(Path(name)), SERVERS) as servers,
+    ):
+        yield servers
 
 
 @contextmanager

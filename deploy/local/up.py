@@ -51,7 +51,7 @@ MIGRATE_SECONDS, DEMO_SECONDS = 3600.0, 1800.0
 # What the collected static files are made from: our own, those of the packages, and how they are stored.
 STATIC_SOURCES = (
     *("static/**/*", "portal/static/**/*", "search/static/**/*", "ingestion/static/**/*", "accounts/static/**/*"),
-    *("requirements.txt", "portal/settings.py"),
+    *("requirements.txt", "portal/settings/*.py"),
 )
 
 

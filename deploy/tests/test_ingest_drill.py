@@ -7,13 +7,15 @@ import math
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from deploy.bench._ingest_documents import mixed
 from deploy.bench._ingest_model import DIMENSIONS, vector_json
+from deploy.bench._ingest_parts import NODE, WORKER, Parts
+from deploy.drill._ingest_faults import KILLS_OF_EACH, SPOKEN, Fault, Faults, planned
 from deploy.drill._ingest_outcome import Look, Outcome, differences
-from deploy.drill.ingest import KILLS_OF_EACH, SPOKEN, planned
 
 LOOK = Look("ready", "itself", "chunks", 3)
 NAMES = (("a.md", "", ""), ("annex.txt", "mail.eml", "annex.txt"))
@@ -53,9 +55,55 @@ def test_every_part_is_killed_as_often_as_promised_and_a_seed_repeats_it() -> No
     plan, again, other = (planned(random.Random(seed)) for seed in (3, 3, 4))  # noqa: S311 (a plan, no secret)
 
     assert Counter(fault.part for fault in plan) == dict.fromkeys(SPOKEN, KILLS_OF_EACH)
-    assert [fault.at for fault in plan] == sorted(fault.at for fault in plan)
     assert plan == again
     assert plan != other
+
+
+class Log:
+    """Notes what is done to a stack of which every part that is not down is up."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def is_ready(self, name: str) -> bool:
+        return True
+
+    def kill(self, name: str) -> None:
+        self.done.append(f"killed {name}")
+
+    def start(self, name: str) -> None:
+        self.done.append(f"started {name}")
+
+
+def test_a_kill_waits_for_its_moment_for_documents_in_flight_and_for_work_that_goes_on() -> None:
+    log, plan = Log(), [Fault(WORKER, after=2.0, after_ready=3, down_for=1.5), Fault(NODE, 1.0, 5, 0.5)]
+    faults = Faults(cast(Parts, log), plan, in_flight=500)
+
+    def at(now: float, *, in_flight: int, ready: int, uploading: bool = True) -> list[str]:
+        log.done.clear()
+        faults.go_on(now, Counter(queued=in_flight - 2, embedding=2, ready=ready), uploading=uploading)
+        return [*log.done]
+
+    assert at(8.0, in_flight=499, ready=50) == []
+    assert at(9.0, in_flight=500, ready=60) == [], "its time is counted from here"
+    assert at(11.0, in_flight=499, ready=60) == []
+    assert at(11.1, in_flight=501, ready=60) == [f"killed {WORKER}"]
+    assert (plan[0].at, plan[0].in_flight, plan[0].made_ready) == (11.1, 501, 60)
+    assert at(12.2, in_flight=505, ready=64) == [], "five more must be ready"
+    assert plan[0].recovered_after == 1.1
+    assert at(12.7, in_flight=505, ready=65) == [f"started {WORKER}", f"killed {NODE}"]
+    assert (plan[1].made_ready, faults.all_committed, faults.are_over) == (5, True, False)
+    assert at(13.3, in_flight=505, ready=65) == [f"started {NODE}"]
+    assert faults.are_over
+
+
+def test_once_uploads_have_ended_nobody_waits_for_more_in_flight() -> None:
+    log, plan = Log(), [Fault(WORKER, after=2.0, after_ready=1, down_for=1.0)]
+    faults = Faults(cast(Parts, log), plan, in_flight=500)
+    for now in (1.0, 4.0):
+        faults.go_on(now, Counter(queued=7, ready=3), uploading=False)
+
+    assert (log.done, plan[0].in_flight) == ([f"killed {WORKER}"], 7), "the drill's bar says that these were few"
 
 
 def test_the_stand_in_makes_unit_vectors_that_are_the_texts_own() -> None:

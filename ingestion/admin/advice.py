@@ -80,6 +80,11 @@ ADVICE = {
         "pages matter. If operators install text recognition for its language, retry.",
         retrying_helps=True,
     ),
+    "damaged_but_read": Advice(
+        "Damaged, and read all the same",
+        "What could be read is found; some of it may be missing. Open the file in its own program, save it anew and "
+        "replace it.",
+    ),
     "partly_embedded": Advice(
         "Some passages are found by their words only",
         "The model could not take them. Retry after a while; if it stays, nothing is lost but their meaning.",

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, Sum, Value, When
@@ -29,6 +30,8 @@ MOST_REFUSALS = 500
 """Refusals that an upload keeps, the latest ones."""
 RATE_OVER = timedelta(minutes=5)
 """How far back is looked for the speed at which documents become ready."""
+ANNOUNCED_FOR = timedelta(days=7)
+"""How long an upload that a browser did not finish says so. It is a hint, and may be forgotten with the cache."""
 
 
 class BatchPages(DocumentPages):
@@ -66,6 +69,7 @@ class BatchPages(DocumentPages):
             "batch": batch,
             "stage": stage,
             "time_left": time_left(stage, since=batch.created_at),
+            "announced": announced(batch),
             "page": documents,
             "files": self._with_containers(request, documents),
         }
@@ -200,6 +204,25 @@ def own_batches(request: HttpRequest) -> QuerySet[UploadBatch]:
 def own_batch(request: HttpRequest, batch_id: UUID) -> UploadBatch:
     """This upload of the person who asks. Raises Http404 for anybody else's, as for one that does not exist."""
     return get_object_or_404(own_batches(request), pk=batch_id)
+
+
+def announce(batch: UploadBatch, number: int) -> None:
+    """Remember that a browser is going to send so many files for this upload, one by one."""
+    cache.set(_announcement(batch), number, ANNOUNCED_FOR.total_seconds())
+
+
+def all_sent(batch: UploadBatch) -> None:
+    """The browser has sent them all."""
+    cache.delete(_announcement(batch))
+
+
+def announced(batch: UploadBatch) -> int:
+    """How many files a browser announced that has not said yet that it sent them all; else 0."""
+    return int(cache.get(_announcement(batch)) or 0)
+
+
+def _announcement(batch: UploadBatch) -> str:
+    return f"upload-announced:{batch.pk}"
 
 
 def chosen_batch(request: HttpRequest, batch_id: str) -> UploadBatch | None:

@@ -30,7 +30,7 @@ NAMED = 5
 """Documents named for each reason why some are left as they are."""
 CHANGES_SHOWN = 100
 
-CHOSEN, STEP, TOKEN = "documents", "step", "token"  # nosec B105  # names of form fields
+CHOSEN, STEP, TOKEN, CAME_FROM = "documents", "step", "token", "came_from"  # nosec B105  # names of form fields
 BACK, PREVIEW, CONFIRM = "back", "preview", "confirm"
 """The steps of the form: it is shown again, shown what it would do, or done."""
 
@@ -102,7 +102,7 @@ class BulkPages(DocumentActs):
         ids = list(documents.order_by("pk").values_list("pk", flat=True))
         if self.too_many(request, len(ids)):
             return None
-        return self._form_page(request, BulkForm(viewer=viewer_of(request)), ids)
+        return self._form_page(request, BulkForm(viewer=viewer_of(request)), ids, back=request.get_full_path())
 
     def several_view(self, request: HttpRequest) -> HttpResponse:
         """The form again, what it would do, or its doing once that is confirmed."""
@@ -110,12 +110,12 @@ class BulkPages(DocumentActs):
             return HttpResponseRedirect(reverse("admin:index"))
         if request.method != "POST":
             return HttpResponseRedirect(self._list())
-        ids = _ids(request.POST.get(CHOSEN, ""))
+        ids, back = _ids(request.POST.get(CHOSEN, "")), self._came_from(request)
         form, step = BulkForm(request.POST, viewer=viewer_of(request)), request.POST.get(STEP)
         if self.too_many(request, len(ids)):
-            return HttpResponseRedirect(self._list())
+            return HttpResponseRedirect(back)
         if not form.is_valid() or step == BACK:
-            return self._form_page(request, form, ids)
+            return self._form_page(request, form, ids, back=back)
         asked, viewer = form.asked(), viewer_of(request)
         with transaction.atomic():
             plan = bulk.plan_change(viewer, self.held(request, ids), asked)
@@ -123,7 +123,7 @@ class BulkPages(DocumentActs):
                 actor = cast(User, request.user)
                 change = bulk.carry_out(plan, asked, viewer=viewer, actor=actor, request=request)
                 self._say_done(request, plan, change)
-                return HttpResponseRedirect(self._list())
+                return HttpResponseRedirect(back)
         sent = [(name, value) for name in form.fields for value in request.POST.getlist(name) if value]
         context = {
             "title": "Change several documents",
@@ -131,21 +131,26 @@ class BulkPages(DocumentActs):
             "chosen": " ".join(map(str, ids)),
             "sent": sent,
             "stale": step == CONFIRM,
-            "back": self._list(),
+            "back": back,
             **described(plan),
         }
         return self._page(request, "admin/ingestion/document/several_preview.html", context)
 
-    def _form_page(self, request: HttpRequest, form: BulkForm, ids: list[UUID]) -> HttpResponse:
+    def _form_page(self, request: HttpRequest, form: BulkForm, ids: list[UUID], *, back: str) -> HttpResponse:
         number = self.get_queryset(request).filter(pk__in=ids).count()
         context = {
             "title": "Change several documents",
             "form": form,
             "number": number,
             "chosen": " ".join(map(str, ids)),
-            "back": self._list(),
+            "back": back,
         }
         return self._page(request, "admin/ingestion/document/several_form.html", context)
+
+    def _came_from(self, request: HttpRequest) -> str:
+        """The list as the person had narrowed it down."""
+        said = request.POST.get(CAME_FROM, "")
+        return said if said.startswith(f"{self._list()}?") else self._list()
 
     @admin.action(description="Reviewed today", permissions=["change"])
     def mark_reviewed(self, request: HttpRequest, documents: QuerySet[Document]) -> HttpResponse | None:
@@ -170,14 +175,14 @@ class BulkPages(DocumentActs):
             plan = bulk.plan_change(viewer, self.held(request, ids), asked)
             if plan.changes:
                 change = bulk.carry_out(plan, asked, viewer=viewer, actor=cast(User, request.user), request=request)
-                self._say_done(request, plan, change)
+                self._say_done(request, plan, change, "noted as reviewed today")
                 return
         why = plan.left_out[0].reason if plan.left_out else "It was noted as reviewed today already."
         self.message_user(request, f"Nothing was changed. {why}", messages.WARNING)
 
-    def _say_done(self, request: HttpRequest, plan: bulk.Plan, change: BulkChange) -> None:
+    def _say_done(self, request: HttpRequest, plan: bulk.Plan, change: BulkChange, what: str = "changed") -> None:
         address = reverse("admin:ingestion_document_one_change", args=[change.pk])
-        self.message_user(request, _done(plan, "changed", address), messages.SUCCESS)
+        self.message_user(request, _done(plan, what, address), messages.SUCCESS)
 
     # --- Undoing ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class BulkPages(DocumentActs):
             open_ = bulk.may_be_undone(change)
             if asks and open_ and plan.changes and request.POST.get(TOKEN) == plan.token:
                 bulk.undo(plan, change, viewer=viewer, actor=cast(User, request.user), request=request)
-                self.message_user(request, _done(plan, "as they were before"), messages.SUCCESS)
+                self.message_user(request, _done(plan, "put back as before"), messages.SUCCESS)
                 return HttpResponseRedirect(reverse("admin:ingestion_document_changes"))
         names = Names()
         then = [(one, done[one.pk].before, done[one.pk].after) for one in managed]

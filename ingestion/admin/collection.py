@@ -23,7 +23,7 @@ NAMED = 4
 
 COLUMNS = (
     ("ready", "Ready", {"state": "ready"}),
-    ("flagged", "of these flagged", {"state": "flagged"}),
+    ("flagged", "Flagged", {"state": "flagged"}),
     ("working", "In progress", {"state": "working"}),
     ("failed", "Failed", {"state": "failed"}),
     ("archived", "Archived", {"state": "archived"}),
@@ -149,8 +149,8 @@ def _cells(counted: Iterable[Counted], here: dict[str, str]) -> list[Cell]:
     """A number for each column."""
     own = list(counted)
     return [
-        Cell(sum(one.number for one in own if one.belongs(column)), _address({**here, **wanted}))
-        for column, _head, wanted in COLUMNS
+        Cell(sum(one.number for one in own if one.belongs(column)), _address({**here, **wanted}), head)
+        for column, head, wanted in COLUMNS
     ]
 
 

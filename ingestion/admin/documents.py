@@ -42,6 +42,7 @@ from ingestion.admin.filters import (
     UploadFilter,
     WindowFilter,
 )
+from ingestion.admin.kinds import kind_in_words
 from ingestion.admin.readers import CONFIRMED, GOING_BACK
 from ingestion.admin.versions import VersionPages
 from ingestion.attention import review_day, review_due
@@ -201,22 +202,32 @@ class DocumentAdmin(FailurePages, CollectionPages, ChunkPages, BulkPages, Versio
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """The form with what is known about the file, and the first of its chunks; or the question before a change."""
+        """The form with what is known about the file, and the first of its chunks; or the question before a change.
+
+        While something is going on the page fetches the part with the state anew, and gets that part alone.
+        """
         document, form = context["original"], context["adminform"].form
         if form.question:
             return self.ask(request, form.question, title="Change who sees it?", document=document)
+        context |= {
+            "working": document.status in WORKING,
+            "kind": kind_in_words(document.mime_type),
+            "language_name": LANGUAGES.get(document.language, document.language),
+            "window": window_of(document),
+            "earlier_count": document.earlier_versions.count(),
+            "has_change_permission": self.has_change_permission(request, document),
+            **self._review(request, document),
+        }
+        if request.headers.get("HX-Request"):
+            return self._page(request, "admin/ingestion/document/state_panel.html", context | {"refreshed": True})
         managed = Document.objects.manageable_by(viewer_of(request)).filter(pk=document.pk)
         chunks = Chunk.objects.filter(document__in=managed, staged=False).order_by("position")
         context |= {
             "page_title": self.name(document),
             "show_save_and_add_another": False,
-            "working": document.status in WORKING,
             # As it is stored: a form that was refused has written what it asks for into its own document.
             "sight": sight_of(managed.get()),
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],
-            "language_name": LANGUAGES.get(document.language, document.language),
-            "window": window_of(document),
-            **self._review(request, document),
             **self._family(request, document),
             "alike": [
                 {"document": one.document, "kind": one.kind, "percent": floor(one.likeness * 100)}
@@ -239,7 +250,6 @@ class DocumentAdmin(FailurePages, CollectionPages, ChunkPages, BulkPages, Versio
             "parent": managed.filter(pk=document.parent_id).first() if document.parent_id else None,
             "parts": parts[:PARTS_SHOWN],
             "part_count": parts.count(),
-            "earlier_count": document.earlier_versions.count(),
         }
 
     def save_model(self, request: HttpRequest, obj: Document, form: Any, change: bool) -> None:

@@ -9,6 +9,11 @@ from django.template.response import TemplateResponse
 
 from accounts.admin import OfferedFiltersOnly, PlainChoices
 
+ORIGINALS_AWAY = (
+    "The place where original files are kept cannot be reached just now, or is full. Nothing is wrong with the file. "
+    "Send it again in a few minutes; if this stays, tell the operators."
+)
+
 
 class DocumentPages(OfferedFiltersOnly, PlainChoices):
     """Pages of the admin site about documents. Each starts from `get_queryset`, which is what the person manages."""

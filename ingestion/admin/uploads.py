@@ -18,11 +18,13 @@ from django.urls import URLPattern, path, reverse
 from accounts.arrival import viewer_of
 from accounts.models import Campus, User
 from ingestion import pipeline
-from ingestion.admin.batches import BatchPages, note_refusal, own_batch
+from ingestion.admin.batches import BatchPages, all_sent, announce, note_refusal, own_batch
+from ingestion.admin.pages import ORIGINALS_AWAY
 from ingestion.folder import COLUMNS
 from ingestion.forms import MAX_FILES_PER_BATCH, AnnouncedUploadForm, UploadForm
 from ingestion.models import Document, DocumentType, UploadBatch
 from ingestion.registration import DocumentMetadata, clean_file_name
+from ingestion.storage import StorageAway
 from ingestion.trail import note_uploads
 
 
@@ -53,7 +55,10 @@ class UploadPages(BatchPages):
         if request.method == "POST" and form.is_valid():
             upload, batch = form.upload(), _begun(request)
             for file in upload.files:
-                self._take_in(request, batch, file, upload.metadata)
+                try:
+                    self._take_in(request, batch, file, upload.metadata)
+                except StorageAway:
+                    note_refusal(batch, file.name or "unnamed", pipeline.UploadRejected("away", ORIGINALS_AWAY))
             return HttpResponseRedirect(_page_of(batch))
         context = {
             "title": "Upload documents",
@@ -77,6 +82,11 @@ class UploadPages(BatchPages):
         if not form.is_valid():
             return _faults(form)
         batch = _begun(request)
+        announce(batch, form.cleaned_data["announced"])
+        most = f"{settings.MAX_UPLOAD_BYTES // (1024 * 1024)} MB"
+        for name in request.POST.getlist("too_large")[:MAX_FILES_PER_BATCH]:
+            refusal = pipeline.UploadRejected("too_large", f"It is larger than {most}. Split it, or make it smaller.")
+            note_refusal(batch, clean_file_name(name), refusal)
         send = reverse("admin:ingestion_document_file", args=[batch.pk])
         return JsonResponse({"send": send, "watch": _page_of(batch)}, status=HTTPStatus.CREATED)
 
@@ -84,18 +94,25 @@ class UploadPages(BatchPages):
         """One file of an upload. Sent again because no answer came, it is known; asked with GET, a token to send with.
 
         The answer is JSON: 201 with the document's address, 422 with why the file is refused, 400 with what is wrong
-        with what is said about it.
+        with what is said about it, 503 where it cannot be stored now. With `finished` instead of a file, the browser
+        says that it has sent them all.
         """
         batch = own_batch(request, batch_id)
         if request.method != "POST":
             return JsonResponse({"token": get_token(request)})
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if "finished" in request.POST:
+            all_sent(batch)
+            return JsonResponse({"watch": _page_of(batch)})
         form = UploadForm(request.POST, request.FILES, viewer=viewer_of(request))
         if not form.is_valid():
             return _faults(form)
         upload = form.upload()
-        taken = self._take_in(request, batch, upload.files[0], upload.metadata)
+        try:
+            taken = self._take_in(request, batch, upload.files[0], upload.metadata)
+        except StorageAway:
+            return JsonResponse({"away": ORIGINALS_AWAY}, status=HTTPStatus.SERVICE_UNAVAILABLE)
         if isinstance(taken, pipeline.UploadRejected):
             existing = taken.existing
             there = reverse("admin:ingestion_document_change", args=[existing.pk]) if existing else ""

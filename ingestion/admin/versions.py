@@ -11,10 +11,12 @@ from django.urls import URLPattern, path, reverse
 
 from ingestion import versions
 from ingestion.admin.acts import DocumentActs
+from ingestion.admin.pages import ORIGINALS_AWAY
 from ingestion.forms import ReplacementForm
 from ingestion.models import Document, EarlierVersion, Status
 from ingestion.originals import original_response
 from ingestion.registration import UploadRejected
+from ingestion.storage import StorageAway
 from ingestion.trail import note_edits, state_of
 
 
@@ -56,6 +58,8 @@ class VersionPages(DocumentActs):
                 document = versions.replace_file(document, file, file_name=file.name)
             except UploadRejected as rejected:
                 form.add_error("file", str(rejected))
+            except StorageAway:
+                form.add_error("file", ORIGINALS_AWAY)
             else:
                 note_edits("document_file_replaced", before, actor=request.user, request=request)
                 self.log_change(request, document, f"Replaced the file by {file.name}.")

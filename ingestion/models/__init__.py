@@ -2,16 +2,19 @@
 
 from ingestion.models.changes import BulkChange, ChangedDocument
 from ingestion.models.chunks import Chunk
+from ingestion.models.corpus import CorpusChange
 from ingestion.models.documents import WORKING, Document, DocumentType, Status, Tag, original_path
 from ingestion.models.intake import UploadBatch
 from ingestion.models.spaces import LanguageCentre, SpaceState, Term, VectorSpace
 from ingestion.models.versions import EarlierVersion
+from ingestion.models.words import WordWeights
 
 __all__ = [
     "WORKING",
     "BulkChange",
     "ChangedDocument",
     "Chunk",
+    "CorpusChange",
     "Document",
     "DocumentType",
     "EarlierVersion",
@@ -22,5 +25,6 @@ __all__ = [
     "Term",
     "UploadBatch",
     "VectorSpace",
+    "WordWeights",
     "original_path",
 ]

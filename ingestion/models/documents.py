@@ -212,6 +212,17 @@ class Document(Restricted):
             GinIndex(fields=["readers"], name="document_readers"),
             GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="document_title_trgm"),
             GinIndex(fields=["sketch_bands"], name="document_sketch_bands"),
+            # When the next window begins or ends is asked at each search.
+            models.Index(
+                fields=["visible_from"],
+                condition=models.Q(visible_from__isnull=False),
+                name="document_visible_from",
+            ),
+            models.Index(
+                fields=["visible_until"],
+                condition=models.Q(visible_until__isnull=False),
+                name="document_visible_until",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(clearance__range=(1, 4)), name="document_clearance_range"),

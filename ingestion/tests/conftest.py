@@ -26,7 +26,7 @@ from accounts.models import Department, User
 from ingestion import embeddings
 from ingestion.models import Document, DocumentType
 from ingestion.registration import DocumentMetadata, register
-from ingestion.tests.embedding_servers import free_port
+from ingestion.tests.embedding_servers import NodeStarter, faulty_nodes, free_port, running_server
 
 ROOT = Path(__file__).parents[2]
 WORKER_SECONDS = 30.0
@@ -104,6 +104,26 @@ def use_nodes(settings: Settings, healthy_nodes: list[str]) -> Iterator[UseNodes
 
     yield use
     use(*healthy_nodes)
+
+
+@pytest.fixture
+def faulty_node() -> Iterator[NodeStarter]:
+    """Starts nodes that answer as a test wants: `faulty_node(answer).url`."""
+    with faulty_nodes() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which embedding servers keep what they make of the bundled model."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def server_url(weights: Path) -> Iterator[str]:
+    """The address of an embedding server with the bundled model."""
+    with running_server(weights) as (url, _):
+        yield url
 
 
 def environment(**more: str) -> dict[str, str]:

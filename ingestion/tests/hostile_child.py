@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from ingestion import extraction_child
+from ingestion import extraction_child, extraction_server
 from ingestion.extraction_types import Extraction, Limits, Page
 
 
@@ -21,4 +21,4 @@ def run(path: Path, extension: str, limits: Limits, parts_folder: Path | None = 
 
 if __name__ == "__main__":
     extraction_child.read = run
-    sys.exit(extraction_child.main(sys.argv[1:]))
+    sys.exit(extraction_server.main())

@@ -21,32 +21,14 @@ from ingestion.tests.embedding_servers import (
     ModelNode,
     NodeStarter,
     embed,
-    faulty_nodes,
     free_port,
     running_server,
     unit_vector,
 )
 
 
-@pytest.fixture
-def faulty_node() -> Iterator[NodeStarter]:
-    with faulty_nodes() as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="module")
-def server_url(cache: Path) -> Iterator[str]:
-    with running_server(cache) as (url, _):
-        yield url
-
-
-def test_a_killed_node_is_passed_over_in_the_same_call(server_url: str, cache: Path) -> None:
-    with running_server(cache) as (other_url, process):
+def test_a_killed_node_is_passed_over_in_the_same_call(server_url: str, weights: Path) -> None:
+    with running_server(weights) as (other_url, process):
         client = EmbeddingClient([other_url, server_url], MODEL, DIMENSIONS)
         expected = client.embed_query("library")
         client.embed_query("library")  # by now a connection to each is open
@@ -58,8 +40,8 @@ def test_a_killed_node_is_passed_over_in_the_same_call(server_url: str, cache: P
     assert {status.url: status.resting for status in client.nodes()} == {other_url: True, server_url: False}
 
 
-def test_a_node_that_hangs_costs_one_query_half_its_time_and_is_then_left_alone(server_url: str, cache: Path) -> None:
-    with running_server(cache) as (other_url, process):
+def test_a_node_that_hangs_costs_one_query_half_its_time_and_is_then_left_alone(server_url: str, weights: Path) -> None:
+    with running_server(weights) as (other_url, process):
         client = EmbeddingClient([other_url, server_url], MODEL, DIMENSIONS, timeout=1.0)
         process.send_signal(signal.SIGSTOP)
         seconds = []
@@ -71,8 +53,8 @@ def test_a_node_that_hangs_costs_one_query_half_its_time_and_is_then_left_alone(
     assert sum(1 for one in seconds if one > 0.3) == embedding_nodes.FAILURES_TO_OPEN
 
 
-def test_a_batch_that_hangs_at_one_node_is_embedded_by_another(server_url: str, cache: Path) -> None:
-    with running_server(cache) as (other_url, process):
+def test_a_batch_that_hangs_at_one_node_is_embedded_by_another(server_url: str, weights: Path) -> None:
+    with running_server(weights) as (other_url, process):
         client = EmbeddingClient([other_url, server_url], MODEL, DIMENSIONS, passages_timeout=0.5)
         process.send_signal(signal.SIGSTOP)
         assert None not in client.embed_passages(["text"])
@@ -89,14 +71,14 @@ def test_with_every_circuit_open_a_query_fails_at_once() -> None:
     assert time.perf_counter() - begun < 0.02
 
 
-def test_a_node_that_comes_back_is_found_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_comes_back_is_found_again(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding_nodes, "REST_SECONDS", 0.2)
     port = free_port()
     client = EmbeddingClient([f"http://127.0.0.1:{port}"], MODEL, DIMENSIONS)
     for _ in range(3):
         with pytest.raises(EmbeddingUnavailable):
             client.embed_query("library")
-    with running_server(cache, port):
+    with running_server(weights, port):
         time.sleep(0.3)
         assert client.embed_query("library")
         assert client.nodes()[0].failures == 0

@@ -5,9 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,27 +25,8 @@ from ingestion.tests.embedding_servers import (
     Answer,
     NodeStarter,
     embed,
-    faulty_nodes,
-    running_server,
     unit_vector,
 )
-
-
-@pytest.fixture
-def faulty_node() -> Iterator[NodeStarter]:
-    with faulty_nodes() as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="module")
-def server_url(cache: Path) -> Iterator[str]:
-    with running_server(cache) as (url, _):
-        yield url
 
 
 @pytest.fixture

@@ -331,8 +331,8 @@ def test_the_child_imports_no_django_and_for_text_no_extraction_library() -> Non
 
 
 def test_the_child_gets_none_of_the_worker_s_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ingestion.extraction import _environment
+    from ingestion.extraction_process import environment
 
     monkeypatch.setenv("SECRET_KEY", "hidden")
     monkeypatch.setenv("DATABASE_URL", "postgres://hidden")
-    assert not {"SECRET_KEY", "DATABASE_URL"} & set(_environment(str(tmp_path)))
+    assert not {"SECRET_KEY", "DATABASE_URL"} & set(environment(str(tmp_path)))

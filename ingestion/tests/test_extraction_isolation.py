@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from ingestion import extraction, extraction_answer
 from ingestion.extraction import DEFAULT_LIMITS, MEASURES, ExtractionError, Limits, extract
+from ingestion.extraction_process import Processes
 from ingestion.extraction_settings import LIMIT_SETTINGS, limits_from
 from ingestion.extraction_types import MEBIBYTE, Extraction, Heading, Page, Part
 from ingestion.tests.conftest import run_portal
@@ -44,10 +44,18 @@ def attempt(name, call):
 """
 
 
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[Processes]:
+    """Processes in which a file is a program that runs."""
+    processes = Processes("ingestion.tests.hostile_child")
+    yield processes
+    processes.close()
+
+
 @pytest.fixture
-def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def attack(hostile: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run a program where files are read; what it left in `found`."""
-    monkeypatch.setattr(extraction, "_CHILD", "ingestion.tests.hostile_child")
+    monkeypatch.setattr(extraction, "_PROCESSES", hostile)
 
     def run(program: str, limits: Limits = DEFAULT_LIMITS, parts_folder: Path | None = None) -> Any:
         path = tmp_path / "attack.txt"
@@ -245,38 +253,6 @@ class TestLimits:
             "        found[str(one)] = 'raised'\n    except (ValueError, OSError): pass"
         )
         assert found == {}
-
-    def test_a_child_dies_with_its_worker(self, tmp_path: Path) -> None:
-        (tmp_path / "loop.txt").write_text("while True: pass")
-        worker = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from django.conf import settings; from pathlib import Path; from ingestion import extraction; "
-                "settings.configure(EXTRACTION_LIMITS=extraction.DEFAULT_LIMITS); "
-                "extraction._CHILD = 'ingestion.tests.hostile_child'; "
-                f"extraction.extract(Path({str(tmp_path / 'loop.txt')!r}), file_name='loop.txt')",
-            ]
-        )
-        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-        try:
-            child = _waited_for(lambda: children.read_text().strip())
-            cell = Path(f"/proc/{child}/status")
-            _waited_for(lambda: re.search(r"^Seccomp:\s+[12]$", cell.read_text(), re.MULTILINE))
-        finally:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-        _waited_for(lambda: not cell.exists() or "Z (zombie)" in cell.read_text())
-
-
-def _waited_for(condition) -> Any:
-    deadline = time.monotonic() + 10
-    while True:
-        found = condition()
-        if found or time.monotonic() > deadline:
-            assert found
-            return found
-        time.sleep(0.01)
 
 
 WHOLE = Extraction(

@@ -47,6 +47,10 @@ def test_messy_file(row: dict[str, str], tmp_path: Path) -> None:
         assert reason in _allowed_reasons(row), sentence
         return
     assert row["class"] in ("ok", "scanned", "huge", "broken") or found.parts, "text where there should be none"
+    if row["class"] == "broken" and not found.parts and not found.pages_without_text:
+        assert found.is_damaged
+    if row["class"] == "ok" and _DAMAGED not in row["note"]:
+        assert not found.is_damaged
     if row["class"] == "ok" and row["chars"] and row["path"] not in _MISCOUNTED:
         assert _characters(found) >= _SHARE * int(row["chars"])
 

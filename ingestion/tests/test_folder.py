@@ -15,7 +15,15 @@ from pytest_django import Settings
 
 from accounts.clearance import OPERATOR
 from accounts.models import Campus, Department
-from ingestion.folder import COLUMNS, Catalogue, FolderReport, InvalidManifest, ingest_folder, read_manifest
+from ingestion.folder import (
+    COLUMNS,
+    MOST_BYTES,
+    Catalogue,
+    FolderReport,
+    InvalidManifest,
+    ingest_folder,
+    read_manifest,
+)
 from ingestion.models import Document, DocumentType, Status
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +139,27 @@ def test_line_numbers_are_those_of_the_file(folder: Path) -> None:
         read_manifest(folder, path, Catalogue())
 
 
+def test_a_file_is_named_once(folder: Path) -> None:
+    path = manifest(folder, RIGHT, RIGHT | {"path": "./fees.txt", "clearance": "1"})
+    with pytest.raises(InvalidManifest, match=r"line 3: '\./fees\.txt' is named in line 2 already"):
+        read_manifest(folder, path, Catalogue())
+
+
+def test_of_a_huge_value_the_beginning_is_told(folder: Path) -> None:
+    path = manifest(folder, *({**RIGHT, "department": "x" * 100_000} for _ in range(20)))
+    with pytest.raises(InvalidManifest) as error:
+        read_manifest(folder, path, Catalogue())
+
+    assert len(str(error.value)) < 12_000
+
+
+def test_a_huge_manifest_is_refused_before_it_is_read(folder: Path) -> None:
+    path = manifest(folder, RIGHT)
+    os.truncate(path, MOST_BYTES + 1)
+    with pytest.raises(InvalidManifest, match="larger than 8 MB"):
+        read_manifest(folder, path, Catalogue())
+
+
 def test_a_comma_without_quotation_marks_is_told(folder: Path) -> None:
     path = manifest(folder, RIGHT)
     with path.open("a") as lines:
@@ -160,6 +189,19 @@ def test_what_is_no_manifest_is_refused(folder: Path, content: bytes, complaint:
 
     assert complaint in str(error.value)
     assert not Document.objects.exists()
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_manifest_that_a_spreadsheet_of_another_country_saved_is_read(folder: Path, delimiter: str) -> None:
+    path = manifest(folder, RIGHT)
+    path.write_text(path.read_text().replace(",", delimiter))
+
+    assert len(read_manifest(folder, path, Catalogue())) == 1
+
+
+def test_a_name_with_a_slip_is_recognised(folder: Path) -> None:
+    with pytest.raises(InvalidManifest, match=r"unknown department 'Registri'; did you mean 'Registry'\?"):
+        read_manifest(folder, manifest(folder, RIGHT | {"department": "Registri"}), Catalogue())
 
 
 def test_a_manifest_that_a_spreadsheet_saved_with_a_mark_is_read(folder: Path) -> None:
@@ -233,6 +275,16 @@ def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
 
     assert report.rejected == {"fees.txt": "cannot be read: No such file or directory"}
     assert len(report.registered) == 1
+
+
+def test_a_storage_that_is_away_ends_it_and_the_same_command_goes_on(folder: Path, storage: Path) -> None:
+    path = manifest(folder, RIGHT, RIGHT | {"path": "sub/terms.txt"})
+    storage.write_text("not a folder")
+    with pytest.raises(CommandError, match="0 of 2 files were taken in; the same command takes in the rest"):
+        run(folder, "--manifest", path)
+
+    storage.unlink()
+    assert "2 queued, 0 here already, 0 refused." in run(folder, "--manifest", path)
 
 
 class TestWithoutManifest:

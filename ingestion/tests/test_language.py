@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ingestion.language import detect_language, language_code
@@ -64,3 +66,10 @@ def test_what_is_no_language_has_none(text: str) -> None:
 )
 def test_language_tags_become_two_letters(tag: str, code: str) -> None:
     assert language_code(tag) == code
+
+
+def test_a_text_without_spaces_costs_no_more_than_another() -> None:
+    began = time.process_time()
+    detect_language("a" * 50_000)
+
+    assert time.process_time() - began < 2, "it took ten seconds"

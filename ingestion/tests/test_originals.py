@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -328,6 +329,30 @@ class TestBucket:
         assert document.status == Status.READY, done.stderr
         assert not storage.exists(), "nothing went to the folder"
 
+    def test_what_a_killed_worker_copied_from_it_is_cleared_away(
+        self, take_in: TakeIn, bucket: dict[str, str], tmp_path: Path
+    ) -> None:
+        document, scratch = take_in(ENGLISH), tmp_path / "scratch"
+        scratch.mkdir()
+        run_portal(
+            "-c",
+            "import os, sys, django; django.setup(); from ingestion import models, retention;"
+            "copy = retention.local_original(models.Document.objects.get(pk=sys.argv[1]));"
+            "copy.__enter__(); os.abort()",
+            str(document.pk),
+            TMPDIR=str(scratch),
+            **bucket,
+        )
+        (left,) = scratch.iterdir()
+        os.utime(left, (0, 0))
+        run_portal(
+            "-c",
+            "import django; django.setup(); from ingestion import extraction; extraction.prepare()",
+            TMPDIR=str(scratch),
+        )
+
+        assert not [*scratch.iterdir()]
+
     def test_one_that_does_not_answer_is_not_blamed_on_the_document(
         self, take_in: TakeIn, bucket: dict[str, str], settings: Settings
     ) -> None:
@@ -338,12 +363,15 @@ class TestBucket:
         with pytest.raises(StorageAway):
             pipeline.ingest(document.pk)
         with pytest.raises(StorageAway):
+            take_in("A text that is not kept.")
+        with pytest.raises(StorageAway):
             retention.verify()
-        document.refresh_from_db()
+        document = Document.objects.get()
         assert (document.status, document.error) == (Status.EXTRACTING, "")
 
         settings.STORAGES = {**settings.STORAGES, "default": reachable}
         assert ingested(document).status == Status.READY
+        assert take_in("A text that is not kept.").pk != document.pk
 
     def test_originals_are_private_and_have_no_address(self, take_in: TakeIn, bucket: dict[str, str]) -> None:
         document = take_in(ENGLISH)

@@ -234,6 +234,13 @@ def test_what_a_model_refuses_is_flagged_in_its_space_alone(corpus: dict[str, Do
     sports.refresh_from_db()
     assert (sports.embedding is not None, sports.metadata) == (True, {"second_unembeddable": True})
 
+    node.refused = frozenset()
+    pipeline.retry(corpus["Sports"])
+    assert (status()["refused"], status()["missing"]) == (0, 1), "the other model is asked again, too"
+    reembedding.go_on()
+    assert (status()["refused"], status()["missing"]) == (0, 0)
+    assert is_of("new", 24, "second_embedding")
+
 
 def test_an_index_that_misses_what_is_near_is_not_switched_to(
     corpus: dict[str, Document], monkeypatch: pytest.MonkeyPatch

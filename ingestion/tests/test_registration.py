@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from ingestion.registration import (
     clean_title,
     register_upload,
 )
+from ingestion.storage import StorageAway
 from ingestion.tests.conftest import MakeLibrarian, TakeIn
 from ingestion.versions import replace_file
 
@@ -284,3 +288,30 @@ def test_names_and_titles_of_all_sorts_reach_the_database(take_in: TakeIn) -> No
 
     document.refresh_from_db()
     assert (len(document.file_name), len(document.title)) == (255, 300)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file of this process may grow larger: as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_as_such_and_keeps_nothing(take_in: TakeIn, storage: Path) -> None:
+    here = take_in(b"Apples.", "apples.txt")
+    before = Document.objects.values().get()
+    long = b"x" * 200_000
+    with files_of_at_most(100_000):
+        with pytest.raises(StorageAway):
+            take_in(long, "long.txt")
+        with pytest.raises(StorageAway):
+            replace_file(here, ContentFile(long), file_name="long.txt")
+
+    assert Document.objects.values().get() == before
+    assert originals(storage) == [b"Apples."]
+    # It is no duplicate of what was never kept.
+    assert take_in(long, "long.txt").file_size == len(long)

@@ -198,3 +198,19 @@ class TestWhenItCounts:
             assert not statistics.refresh()
             other.rollback()
             assert statistics.refresh()
+
+
+def test_rows_of_words_whose_rarity_hardly_moved_stay_as_they_are(take_in: TakeIn) -> None:
+    """Else every document that comes would write every word there is anew."""
+    take_in_public(take_in)
+    statistics.refresh()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE ingestion_term SET idf = idf + 0.001 WHERE word = 'students'")
+        cursor.execute("UPDATE ingestion_term SET idf = idf + 1 WHERE word = 'term'")
+    moved = dict(Term.objects.values_list("word", "idf"))
+    VectorSpace.objects.update(counted="")
+    assert statistics.refresh()
+    now = dict(Term.objects.values_list("word", "idf"))
+    assert now["students"] == moved["students"]
+    assert now["term"] == pytest.approx(moved["term"] - 1)
+    assert set(now) == set(moved)

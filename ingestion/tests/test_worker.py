@@ -17,10 +17,11 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.clearance import PUBLIC_VIEWER
-from ingestion import pipeline, queueing
+from ingestion import filling, pipeline, queueing
 from ingestion.chunkrows import drafts_of
 from ingestion.extraction import extract
-from ingestion.models import Chunk, Document, Status
+from ingestion.filling import STEP
+from ingestion.models import Chunk, Document, Status, VectorSpace
 from ingestion.tests.conftest import TakeIn, UseNodes, kill_group, run_portal, running_worker, wait_for
 from ingestion.tests.embedding_servers import Answer, FaultyNode, faulty_nodes, free_port
 from ingestion.versions import replace_file
@@ -75,7 +76,8 @@ def test_a_killed_worker_a_lost_queue_and_messages_that_come_twice_lose_and_doub
     take_in: TakeIn, storage: Path
 ) -> None:
     with faulty_nodes() as start, running_worker(storage, OLLAMA_URLS=start(slow).url) as worker:
-        documents = [take_in(policy(number, 18), f"policy {number}.md") for number in range(4)]
+        documents = [take_in(policy(number, 2 * STEP), f"policy {number}.md") for number in range(2)]
+        documents += [take_in(policy(number, 18), f"policy {number}.md") for number in range(2, 4)]
         half_done = Document.objects.filter(status=Status.EMBEDDING, chunks__embedding__isnull=False)
         wait_for(half_done.exists)
         kill_group(worker)
@@ -91,7 +93,7 @@ def test_a_killed_worker_a_lost_queue_and_messages_that_come_twice_lose_and_doub
 
     for document in documents:
         pipeline.enqueue(document.pk)
-    with running_worker(storage):
+    with faulty_nodes() as start, running_worker(storage, OLLAMA_URLS=start(unit_vectors).url):
         wait_for(lambda: states() == {Status.READY: len(documents)} and queueing.is_empty())
     for document in documents:
         assert_undisturbed(document)
@@ -101,7 +103,7 @@ def test_a_killed_worker_a_lost_queue_and_messages_that_come_twice_lose_and_doub
 def test_a_database_that_went_away_is_come_back_to_by_the_task_itself(take_in: TakeIn, storage: Path) -> None:
     with running_worker(storage):
         documents = [take_in(policy(number, 18), f"policy {number}.md") for number in range(2)]
-        wait_for(Document.objects.filter(status=Status.EMBEDDING, chunks__embedding__isnull=False).exists)
+        wait_for(Document.objects.filter(status=Status.EMBEDDING).exists)
         for _ in range(2):
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -158,7 +160,7 @@ class PausedNode:
 
 @contextmanager
 def paused_run(document: Document, use_nodes: UseNodes) -> Iterator[None]:
-    """A run of this document that has staged its chunks and waits for their vectors; it goes on after the block."""
+    """A run of this document that has read it and waits for its vectors; it goes on after the block."""
 
     def run() -> None:
         try:
@@ -182,6 +184,15 @@ def texts_served() -> list[str]:
     return list(Chunk.objects.visible_to(PUBLIC_VIEWER).order_by("position").values_list("text", flat=True))
 
 
+@pytest.fixture(params=[False, True], ids=["at once", "in steps"])
+def in_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether chunks are written before their vectors are there, as those of long documents are."""
+    in_steps: bool = request.param
+    if in_steps:
+        monkeypatch.setattr(filling, "STEP", 1)
+    return in_steps
+
+
 class TestMeanwhile:
     def test_several_runs_at_once_double_nothing(self, take_in: TakeIn) -> None:
         document = take_in(policy(1, 6), "policy.md")
@@ -196,7 +207,9 @@ class TestMeanwhile:
             list(pool.map(run, range(3)))
         assert_undisturbed(document)
 
-    def test_a_later_run_wins_and_the_earlier_one_leaves_no_trace(self, take_in: TakeIn, use_nodes: UseNodes) -> None:
+    def test_a_later_run_wins_and_the_earlier_one_leaves_no_trace(
+        self, take_in: TakeIn, use_nodes: UseNodes, in_steps: bool
+    ) -> None:
         document = take_in(policy(1, 2), "policy.md")
         with paused_run(document, use_nodes):
             pipeline.retry(document)
@@ -205,10 +218,12 @@ class TestMeanwhile:
         assert (document.status, document.run, document.progress) == (Status.QUEUED, None, 0)
         assert not document.chunks.filter(embedding__isnull=False).exists()
 
-    def test_a_run_does_not_bring_an_archived_document_back(self, take_in: TakeIn, use_nodes: UseNodes) -> None:
+    def test_a_run_does_not_bring_an_archived_document_back(
+        self, take_in: TakeIn, use_nodes: UseNodes, in_steps: bool
+    ) -> None:
         document = take_in(policy(1, 2), "policy.md")
         with paused_run(document, use_nodes):
-            assert texts_served()
+            assert len(texts_served()) == (2 if in_steps else 0), "a long document is found by words meanwhile"
             pipeline.archive(document)
         document.refresh_from_db()
 
@@ -243,8 +258,20 @@ class TestMeanwhile:
 
         assert not Chunk.objects.exists()
 
+    def test_vectors_of_a_model_that_was_changed_meanwhile_are_not_written(
+        self, take_in: TakeIn, use_nodes: UseNodes, in_steps: bool
+    ) -> None:
+        document = take_in(policy(1, 2), "policy.md")
+        with paused_run(document, use_nodes):
+            VectorSpace.objects.update(digest="of other weights")
+        document.refresh_from_db()
+
+        assert (document.status, document.error_reason) == (Status.EMBEDDING, pipeline.UNAVAILABLE)
+        assert len(texts_served()) == 2, "by words"
+        assert not document.chunks.filter(embedding__isnull=False).exists()
+
     def test_a_title_that_changes_during_a_run_is_not_lost(
-        self, take_in: TakeIn, use_nodes: UseNodes, healthy_nodes: list[str]
+        self, take_in: TakeIn, use_nodes: UseNodes, healthy_nodes: list[str], in_steps: bool
     ) -> None:
         document = take_in(policy(1, 2), "policy.md", title="Before")
         with paused_run(document, use_nodes):
@@ -253,8 +280,8 @@ class TestMeanwhile:
             edited.save(update_fields=["title", "updated_at"])
             pipeline.metadata_changed(edited)
         document.refresh_from_db()
-        assert (document.title, document.status) == ("After", Status.QUEUED), "it goes round again by itself"
-        assert not queueing.is_empty()
+        # What was written under the old title goes round again by itself.
+        assert (document.title, document.status) == ("After", Status.QUEUED if in_steps else Status.READY)
 
         use_nodes(*healthy_nodes)
         pipeline.ingest(document.pk)
@@ -263,7 +290,9 @@ class TestMeanwhile:
             cursor.execute("SELECT count(*) FROM ingestion_chunk WHERE lexemes @@ 'after:A'")
             assert cursor.fetchone()[0] == document.chunk_count
 
-    def test_the_old_version_is_served_whole_until_the_new_one_is(self, take_in: TakeIn, use_nodes: UseNodes) -> None:
+    def test_the_old_version_is_served_whole_until_the_new_one_is(
+        self, take_in: TakeIn, use_nodes: UseNodes, in_steps: bool
+    ) -> None:
         document = take_in(policy(1, 3), "policy.md")
         pipeline.ingest(document.pk)
         old = texts_served()
@@ -284,7 +313,8 @@ class TestMeanwhile:
             try:
                 with paused_run(document, use_nodes):
                     assert texts_served() == old
-                    assert document.chunks.filter(staged=True, is_searchable=False).count() == 5
+                    staged = document.chunks.filter(staged=True, is_searchable=False)
+                    assert staged.count() == (5 if in_steps else 0)
             finally:
                 done.set()
             watching.result()

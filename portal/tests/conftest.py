@@ -90,9 +90,15 @@ def paper(document: MakeDocument, library: Department) -> Document:
 
 
 @pytest.fixture
-def people(person: MakePerson, library: Department) -> dict[str, User | None]:
-    librarian = person("staff", departments=(library,))
-    librarian.groups.add(Group.objects.get(name=LIBRARIANS))
+def librarian(person: MakePerson, library: Department) -> User:
+    """A librarian of the Library, staff."""
+    made = person("staff", departments=(library,))
+    made.groups.add(Group.objects.get_or_create(name=LIBRARIANS)[0])
+    return made
+
+
+@pytest.fixture
+def people(person: MakePerson, librarian: User) -> dict[str, User | None]:
     return {"nobody": None, "student": person("student"), "librarian": librarian, "admin": person("admin")}
 
 

@@ -6,11 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
-from accounts.clearance import LIBRARIANS
 from accounts.models import AuditEvent, Department, User
 from ingestion.api import DocumentSerializer, DocumentView
 from ingestion.forms import DocumentForm
@@ -19,14 +17,6 @@ from ingestion.tests.admin.conftest import change, metadata, post_confirmed
 from portal.tests.conftest import MakeDocument, MakePerson
 
 DOCUMENTS = "/api/v1/documents/"
-
-
-@pytest.fixture
-def librarian(person: MakePerson, library: Department) -> User:
-    """Of the staff, whose clearance is 3."""
-    user = person("staff", departments=(library,))
-    user.groups.add(Group.objects.get_or_create(name=LIBRARIANS)[0])
-    return user
 
 
 @pytest.fixture

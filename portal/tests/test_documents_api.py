@@ -42,13 +42,6 @@ def apart(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def librarian(person: MakePerson, library: Department) -> User:
-    user = person("staff", departments=(library,))
-    user.groups.add(Group.objects.get(name=LIBRARIANS))
-    return user
-
-
-@pytest.fixture
 def desk(client: Client, librarian: User) -> Client:
     """A librarian's client."""
     client.force_login(librarian)

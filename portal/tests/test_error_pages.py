@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
@@ -17,7 +16,6 @@ from django.utils.formats import localize
 from pytest_django.fixtures import Settings
 
 from accounts.audit import note
-from accounts.clearance import LIBRARIANS
 from accounts.models import AuditEvent, Department, User
 from portal.logs import JsonFormatter
 from portal.tests.conftest import MakeDocument, MakePerson
@@ -33,13 +31,6 @@ def _fail(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [path("fails", _fail), path("", include("portal.urls"))]
-
-
-@pytest.fixture
-def librarian(person: MakePerson, library: Department) -> User:
-    user = person("staff", departments=(library,))
-    user.groups.add(Group.objects.get(name=LIBRARIANS))
-    return user
 
 
 @pytest.mark.parametrize(("address", "status"), [("/nothing", 404), ("/admin/accounts/user/", 403)])

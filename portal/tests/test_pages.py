@@ -24,6 +24,7 @@ from ingestion.chunking import ChunkDraft
 from ingestion.chunkrows import chunk_row
 from ingestion.models import Chunk, Document
 from portal.tests.conftest import MakeDocument, MakePerson
+from search.models import SearchEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +101,23 @@ class TestSearchPage:
         assert "<mark>quill</mark>" in page
         assert '<input type="hidden" form="search-form" name="department" value="Library">' in page
         assert 'href="/search/?q=quill&amp;mode=keyword"' in page  # the chip, which takes the filter away
+
+    def test_filters_among_the_words_become_those_beside_them(
+        self, client: Client, text: MakeText, library: Department, finance: Department
+    ) -> None:
+        text("Quill care", ["A quill is cut anew each term."], department=library)
+        text("Quill budget", ["The quill budget is set each term."], department=finance)
+        page = client.get("/search/", {"q": "quill dept:lib", "mode": "keyword"}).content.decode()
+        assert "Quill care" in page
+        assert "Quill budget" not in page
+        assert '<input type="hidden" form="search-form" name="department" value="Library">' in page
+        assert 'href="/search/?q=quill&amp;mode=keyword"' in page
+        assert 'value="quill"' in page
+        asked = SearchEvent.objects.get()
+        assert (asked.query, asked.filters) == ("quill", {"department": ["Library"]})
+        listed = client.get("/search/", {"q": "", "department": "Finance"}).content.decode()
+        assert "Quill budget" in listed
+        assert "Quill care" not in listed
 
     def test_answers_htmx_with_the_part_below_the_field_alone(
         self, client: Client, text: MakeText, library: Department

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
-from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts.clearance import LIBRARIANS
 from accounts.models import Department, User
 from ingestion import pipeline
 from ingestion.models import Document, DocumentType, Status
-from portal.tests.conftest import MakePerson
 
 pytestmark = pytest.mark.django_db
 
@@ -27,13 +24,6 @@ def _own_folder(settings, tmp_path: Path) -> None:
     cache.clear()
     default = {**configured.STORAGES["default"], "OPTIONS": {"location": str(tmp_path), "base_url": None}}
     settings.STORAGES = {**settings.STORAGES, "default": default}
-
-
-@pytest.fixture
-def librarian(person: MakePerson, library: Department) -> User:
-    user = person("staff", departments=(library,))
-    user.groups.add(Group.objects.get(name=LIBRARIANS))
-    return user
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from typing import Any
 
@@ -37,6 +38,15 @@ def test_search_shows_what_that_person_would_see(corpus: dict[str, Document], fi
     assert page["results"][0]["document"]["title"] == "Travel expenses"
 
 
+def test_search_says_what_a_score_is_made_of(corpus: dict[str, Document]) -> None:
+    shown = run("search", "travel expenses", name="anonymous", explain=True)
+    score = float(re.search(r"1\. Travel expenses  .*\]  (\S+)", shown)[1])  # type: ignore[index]
+    parts = re.search(r"similarity .*", shown)[0].split(", ")  # type: ignore[index]
+    assert sum(float(part.rpartition(" ")[2]) for part in parts) == pytest.approx(score, abs=0.001)
+    assert [part.rpartition(" ")[0] for part in parts][:3] == ["similarity", "language bias", "words"]
+    assert "similarity" not in run("search", "travel expenses", name="anonymous")
+
+
 @pytest.mark.parametrize(
     ("query", "name", "reason"), [("?!", "anonymous", "no word"), ("loans", "eve", "no user 'eve'")]
 )
@@ -55,7 +65,7 @@ def test_the_most_frequent_queries_need_no_node_afterwards(corpus: dict[str, Doc
         for _ in range(times):
             SearchEvent.objects.create(query=query, role="student", mode=mode, count=1, duration_ms=1)
     cache.clear()
-    assert run("warm_cache", queries=2) == "2 query vectors are in the cache.\n"
+    assert run("warm_cache", queries=2) == "2 query vectors and 0 answers are in the cache.\n"
     settings.OLLAMA_URLS = ["http://127.0.0.1:1"]
     assert json.loads(run("search", "loans", name="anonymous", json=True))["degraded"] == []
     assert json.loads(run("search", "fees", name="anonymous", json=True))["degraded"] == ["embedding_unavailable"]

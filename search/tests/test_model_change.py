@@ -112,7 +112,7 @@ def test_scores_use_the_centres_of_the_live_space_only(corpus: Document) -> None
     found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True))
     assert {one.language_bias for one in found} == {0.0}
     LanguageCentre.objects.filter(space=kept).update(space=live)
-    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text))
+    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text)).candidates
     assert {one.language_bias for one in found} == {-1.0}
 
 

@@ -68,6 +68,7 @@ def test_every_filter_that_is_on_has_a_chip_in_words() -> None:
         tags=("fees",),
         min_priority=4,
         reviewed_after=date(2026, 1, 2),
+        reviewed_before=date(2026, 3, 4),
     )
     facets = {"doc_type": (FacetValue("faq", "Questions and answers", 2),), "language": (FacetValue("de", "de", 2),)}
     chips = present(query, answered(query, facets=facets)).chips
@@ -77,8 +78,9 @@ def test_every_filter_that_is_on_has_a_chip_in_words() -> None:
         ("Key word", "fees"),
         ("Priority from", "4"),
         ("Reviewed after", "2 Jan 2026"),
+        ("Reviewed before", "4 Mar 2026"),
     ]
-    assert chips[4].url == "/search/?q=loan&doc_type=faq&language=de&tag=fees&min_priority=4"
+    assert chips[4].url == "/search/?q=loan&doc_type=faq&language=de&tag=fees&min_priority=4&reviewed_before=2026-03-04"
 
 
 def test_the_form_carries_filters_but_neither_words_nor_page() -> None:

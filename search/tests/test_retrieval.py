@@ -10,7 +10,7 @@ from accounts.clearance import OPERATOR, PUBLIC_VIEWER, Viewer
 from accounts.models import Campus, Department
 from ingestion.models import Document, DocumentType, Tag
 from search import nearest
-from search.nearest import Survey, nearest_documents
+from search.nearest import Survey, is_enough, nearest_documents
 from search.query import Mode, SearchQuery
 from search.retrieval import candidates
 from search.tests.corpus import count_statistics, serve
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def found(query: SearchQuery, viewer: Viewer = PUBLIC_VIEWER) -> set[str]:
     vector = query_vector(query.text, anew=True) if query.mode is not Mode.KEYWORD else None
-    ids = {one.document_id for one in candidates(query, viewer=viewer, vector=vector)}
+    ids = {one.document_id for one in candidates(query, viewer=viewer, vector=vector).candidates}
     return set(Document.objects.filter(pk__in=ids).values_list("title", flat=True))
 
 
@@ -32,14 +32,13 @@ def titles(corpus: dict[str, Document], *names: str) -> set[str]:
 
 class TestWords:
     def test_stop_words_of_any_language_are_left_out_unless_there_is_nothing_else(self, corpus) -> None:
-        assert len(read_words("How do I claim the travel expenses?").forms) == 3
-        assert len(read_words("the").forms) == 1
-        assert len(read_words("Wie und wo").forms) == 3
+        assert len(read_words("How do I claim the travel expenses?").telling) == 3
+        assert len(read_words("the").telling) == 1
+        assert len(read_words("Wie und wo").telling) == 3
 
     def test_a_word_that_is_rarer_weighs_more(self, corpus) -> None:
-        words = read_words("book receipt")
-        idf = {forms.split("'")[1][:4]: rarity for forms, rarity in zip(words.forms, words.idf, strict=True)}
-        assert idf["rece"] > idf["book"] > 0
+        book, receipt = read_words("book receipt").telling
+        assert receipt.idf > book.idf > 0
 
     @pytest.mark.parametrize(
         "text",
@@ -82,11 +81,11 @@ class TestMeaning:
     def test_the_index_and_the_exact_scan_find_the_same(self, corpus, monkeypatch: pytest.MonkeyPatch) -> None:
         query = SearchQuery("How many books can I borrow?")
         vector = query_vector(query.text, anew=True)
-        exact = candidates(query, viewer=PUBLIC_VIEWER, vector=vector)
+        exact = candidates(query, viewer=PUBLIC_VIEWER, vector=vector).candidates
         monkeypatch.setattr(nearest, "EXACT_UP_TO", 0)
         for small in (0, 2, 1000):
             monkeypatch.setattr(nearest, "SMALL_LANGUAGES_UP_TO", small)
-            indexed = candidates(query, viewer=PUBLIC_VIEWER, vector=vector)
+            indexed = candidates(query, viewer=PUBLIC_VIEWER, vector=vector).candidates
             assert sorted(indexed, key=lambda one: one.chunk_id) == sorted(exact, key=lambda one: one.chunk_id)
 
     def test_the_best_of_a_language_is_a_candidate_beside_many_of_another(
@@ -104,11 +103,35 @@ class TestMeaning:
             assert "Ausleihe" in seen
             assert len(seen) == 4
 
+    @pytest.mark.parametrize("exact_up_to", [nearest.EXACT_UP_TO, 0], ids=["exact", "index"])
+    def test_a_handbook_that_is_nearest_throughout_leaves_room_for_other_documents(
+        self, exact_up_to: int, library: Department, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nearest, "EXACT_UP_TO", exact_up_to)
+        monkeypatch.setattr(nearest, "CANDIDATES_BY_MEANING", 6)
+        monkeypatch.setattr(nearest, "CANDIDATES_A_LANGUAGE", 1)
+        monkeypatch.setattr(nearest, "ENOUGH_DOCUMENTS", 3)
+        serve("Handbook", *(f"You may borrow {number} books at a time." for number in range(8)), department=library)
+        serve("Parking", "Staff may apply for a permit to park a car.", department=library)
+        serve("Travel", "Attach every receipt to your claim.", department=library)
+        count_statistics()
+        query = SearchQuery("How many books may I borrow?", mode=Mode.SEMANTIC)
+        assert found(query) == {"Handbook", "Parking", "Travel"}
+        nearest_of_all = candidates(query, viewer=PUBLIC_VIEWER, vector=query_vector(query.text)).candidates
+        assert sum(one.similarity > 0.85 for one in nearest_of_all) >= 6, "none of the nearest is given up for them"
+
+    def test_what_the_index_does_not_find_is_looked_for_by_comparing(self) -> None:
+        found, full = nearest.CANDIDATES_BY_MEANING, nearest.ENOUGH_DOCUMENTS
+        assert not is_enough(found - 1, full, exact=False), "the index gave up"
+        assert is_enough(found - 1, 1, exact=True), "that is all there is"
+        assert not is_enough(found, full - 1, exact=True), "one handbook"
+        assert is_enough(found, full, exact=False)
+
     def test_small_languages_are_compared_chunk_by_chunk_up_to_a_sum(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(nearest, "SMALL_LANGUAGES_UP_TO", 100)
         survey = Survey(10_000, {"en": 8000, "ar": 60, "zh": 30, "es": 50}, "1 ")
         assert survey.small_languages == ["zh", "es"]
-        assert not survey.exact
+        assert survey.few is None
 
 
 class TestFilters:

@@ -223,5 +223,5 @@ def test_searches_are_counted(corpus: dict[str, Document], monkeypatch: pytest.M
     assert [after - one for after, one in zip(counts(), before, strict=True)] == [1, 0, 1, 1]
     monkeypatch.setattr(service, "candidates", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        search(SearchQuery("zebra", mode=Mode.KEYWORD), viewer=PUBLIC_VIEWER, endpoint="test")
+        search(SearchQuery("quagga", mode=Mode.KEYWORD), viewer=PUBLIC_VIEWER, endpoint="test")
     assert [after - one for after, one in zip(counts(), before, strict=True)] == [1, 1, 1, 1]

@@ -46,6 +46,11 @@ def marked(text: str, query: str) -> list[str]:
         # Cyrillic, Greek, Devanagari
         ("Экзамены сдают в июне", "экзамен", ["Экзамены"]),
         ("पुस्तकालय कब खुलता है", "पुस्तकालय", ["पुस्तकालय"]),
+        # Phrases whole, required words like others, excluded ones not at all
+        ("Terms and conditions of use", '"terms and conditions" use', ["Terms and conditions", "use"]),
+        ("the library card, the card of the library", "“library card”", ["library card", "card", "library"]),
+        ("Fines and loans", "+fines -loans", ["Fines"]),
+        ('He said "loans', '"loans', ["loans"]),
         ("nothing to see", "absent", []),
         ("", "absent", []),
     ],

@@ -11,12 +11,19 @@
   const by = (id) => document.getElementById(id);
   const AT_ONCE = 2;
   const BREAKS = 3; // so many in a row, and it is the connection rather than the files
+  const SIGNED_OUT = "You are not signed in any more, so that the rest waits. What was taken in is safe.";
+  const MOST = Number(form.dataset.bytes);
+  const isTooLarge = ({ file }) => file.size > MOST;
 
   let send, watch, said; // where each file goes, the page to go to afterwards, and what is said about all of them
   let files = [];
   let active = 0;
   let broken = 0;
-  let stopped = false;
+  let stopped = ""; // why the rest waits for the person
+  let begun = 0; // when sending began, or went on, and how much was sent already
+  let before = 0;
+
+  const SMALLEST = 64 * 1024; // what a request costs besides its file, in bytes that could be sent meanwhile
 
   const STATES = {
     waits: ["waits", "state-archived"],
@@ -34,11 +41,26 @@
     by("sending-summary").textContent = `${parts.join(", ")}.`;
   };
 
+  const weight = (one) => (one.never ? 0 : one.file.size + SMALLEST);
+  const done = () => files.reduce((sum, one) => sum + weight(one) * one.sent, 0);
+
+  const timeLeft = (rest) => {
+    const seconds = (performance.now() - begun) / 1000;
+    const speed = (done() - before) / seconds;
+    if (seconds < 3 || !(speed > 0)) return "";
+    const minutes = rest / speed / 60;
+    if (minutes < 1) return "less than a minute left";
+    const [count, unit] = minutes < 90 ? [minutes, "minute"] : [minutes / 60, "hour"];
+    return `about ${Math.round(count)} ${unit}${Math.round(count) === 1 ? "" : "s"} left`;
+  };
+
   const measure = () => {
-    const whole = files.reduce((sum, one) => sum + one.file.size, 0);
-    const sent = files.reduce((sum, one) => sum + one.sent, 0);
-    by("sending-bar").max = Math.max(whole, 1);
-    by("sending-bar").value = Math.min(sent, by("sending-bar").max);
+    const whole = files.reduce((sum, one) => sum + weight(one), 0) || 1;
+    const sent = done();
+    by("sending-bar").max = whole;
+    by("sending-bar").value = Math.min(sent, whole);
+    const left = timeLeft(whole - sent);
+    by("sending-time").textContent = `${Math.floor((100 * sent) / whole)} %${left ? `, ${left}` : ""}.`;
   };
 
   const set = (one, state, reason = "", link = "") => {
@@ -60,7 +82,7 @@
     const home = troubled ? by("troubled-files") : by("sent-files");
     if (one.line.parentNode !== home) home.append(one.line);
     by("sending-troubles").hidden = !by("troubled-files").childElementCount;
-    if (state !== "sending" && state !== "waits") one.sent = one.file.size;
+    if (state === "taken" || state === "refused") one.sent = 1;
     measure();
     tell();
   };
@@ -81,23 +103,33 @@
       request.send(data);
     });
 
-  // Somebody who signed in again has another token.
+  // Whether the person is signed in. Somebody who signed in again has another token. Not known without a connection.
   const renew = async () => {
     try {
-      const answer = await fetch(send, { headers: { Accept: "application/json" }, redirect: "error" });
-      said.set("csrfmiddlewaretoken", (await answer.json()).token);
+      const answer = await fetch(send, { headers: { Accept: "application/json" }, redirect: "manual" });
+      if (answer.ok) said.set("csrfmiddlewaretoken", (await answer.json()).token);
+      return answer.ok;
     } catch {
-      // Still signed out, or still no connection: sending again says so.
+      return null;
     }
   };
 
   const fail = (one, reason) => {
     broken += 1;
     set(one, "broken", reason);
-    if (broken >= BREAKS) stopped = true;
+    if (broken >= BREAKS) {
+      stopped = stopped || "Several files in a row could not be sent, so that the rest waits. What was taken in is safe.";
+    }
   };
 
-  const transfer = async (one) => {
+  // Whoever is signed out need not do more than sign in again, in whichever window: then it goes on by itself.
+  const awaitSignIn = async () => {
+    if (stopped !== SIGNED_OUT) return;
+    if (active || !(await renew())) setTimeout(awaitSignIn, 3000);
+    else start();
+  };
+
+  const transfer = async (one, isSecond = false) => {
     const data = new FormData();
     for (const [name, value] of said) data.append(name, value);
     data.append("originals", one.file, one.file.name);
@@ -106,14 +138,23 @@
     const { status, answer } = await post(send, data, (event) => {
       if (!event.lengthComputable) return;
       bar.value = (100 * event.loaded) / event.total;
-      one.sent = Math.min(event.loaded, one.file.size);
+      one.sent = event.loaded / event.total;
       measure();
     });
+    one.sent = 0;
     if (status === 0) return fail(one, "The connection broke. The file was not taken in.");
-    if (status === 413) return set(one, "refused", "It is larger than the portal takes.");
-    if (status >= 500) return fail(one, "The portal has a fault at the moment. Send it again in a while.");
+    if (status >= 500) return fail(one, answer?.away || "The portal has a fault at the moment. Send it again in a while.");
     if (!answer) {
-      return fail(one, "You are not signed in any more, or may not upload. Sign in in another window, then send it again.");
+      // Strangers are told 413 or 403 too, or are led to the sign-in page.
+      const isSignedIn = await renew();
+      if (isSignedIn === null) return fail(one, "The connection broke. The file was not taken in.");
+      if (!isSignedIn) {
+        stopped = SIGNED_OUT;
+        return set(one, "waits");
+      }
+      if (status === 413) return set(one, "refused", "It is larger than the portal takes.");
+      if (!isSecond) return transfer(one, true);
+      return fail(one, "You may not upload any more. Ask an administrator.");
     }
     broken = 0;
     if (answer.document && status === 201) set(one, "taken");
@@ -121,16 +162,21 @@
     else set(one, "refused", Object.values(answer.faults || {}).flat().join(" ") || "It was refused.");
   };
 
-  const finish = () => {
+  const finish = async () => {
     const troubled = files.filter((one) => one.state === "broken" || one.state === "waits");
     by("sending-stopped").hidden = !stopped;
-    by("sending-stopped").textContent = stopped
-      ? "Several files in a row could not be sent, so that the rest waits. What was taken in is safe."
-      : "";
+    by("sending-why").textContent = stopped;
+    by("sign-in-again").hidden = stopped !== SIGNED_OUT;
+    if (stopped === SIGNED_OUT) awaitSignIn();
     by("send-again").hidden = !troubled.length;
     by("send-again").textContent = stopped ? "Go on sending" : `Send ${troubled.length} again`;
     for (const id of ["watch", "upload-more"]) by(id).hidden = false;
     by("sending-left").hidden = true;
+    if (troubled.length) return;
+    const last = new FormData();
+    last.append("csrfmiddlewaretoken", said.get("csrfmiddlewaretoken"));
+    last.append("finished", "1");
+    await post(send, last);
     if (files.every((one) => one.state === "taken")) location.assign(watch);
   };
 
@@ -147,8 +193,10 @@
   };
 
   const start = () => {
-    stopped = false;
+    stopped = "";
     broken = 0;
+    begun = performance.now();
+    before = done();
     for (const id of ["send-again", "watch", "upload-more", "sending-stopped"]) by(id).hidden = true;
     by("sending-left").hidden = false;
     for (let worker = 0; worker < AT_ONCE; worker += 1) work();
@@ -178,11 +226,9 @@
       return one;
     });
     by("sent-files").replaceChildren(...files.map((one) => one.line));
-    for (const one of files) {
-      if (one.file.size > Number(form.dataset.bytes)) {
-        const most = Math.floor(Number(form.dataset.bytes) / 1024 / 1024);
-        set(one, "refused", `It is larger than ${most} MB. Split it, or make it smaller.`);
-      }
+    for (const one of files.filter(isTooLarge)) {
+      one.never = true;
+      set(one, "refused", `It is larger than ${Math.floor(MOST / 1024 / 1024)} MB. Split it, or make it smaller.`);
     }
     tell();
   };
@@ -223,6 +269,7 @@
     const first = new FormData();
     for (const [name, value] of said) first.append(name, value);
     first.append("announced", chosen.length);
+    for (const one of chosen.filter(isTooLarge)) first.append("too_large", one.file.name);
     const { status, answer } = await post(form.dataset.begin, first);
     idle(label);
     if (answer?.faults) return mark(answer.faults);
@@ -231,6 +278,7 @@
     }
     send = answer.send;
     watch = by("watch").href = answer.watch;
+    by("sign-in-again").href += `?next=${encodeURIComponent(watch)}`;
     prepare();
     form.hidden = true;
     by("sending").hidden = false;
@@ -238,9 +286,9 @@
     start();
   });
 
-  // While anything is under way the browser asks before the page is left.
+  // While anything is under way, or waits to be sent again, the browser asks before the page is left.
   window.addEventListener("beforeunload", (event) => {
-    if (active) event.preventDefault();
+    if (active || files.some((one) => ["waits", "broken"].includes(one.state))) event.preventDefault();
   });
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 })();

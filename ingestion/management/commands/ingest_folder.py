@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts.clearance import OPERATOR, Audience, Clearance
 from ingestion import folder, progress
 from ingestion.registration import DocumentMetadata
+from ingestion.storage import StorageAway
 
 
 class Command(BaseCommand):
@@ -43,11 +44,16 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         with transaction.atomic():
             catalogue.save()
-        report = folder.FolderReport()
-        for report in folder.ingest_folder(files, viewer=OPERATOR):
-            done = len(report.registered) + len(report.known) + len(report.rejected)
-            if done % 50 == 0 or done == len(files):
-                self.stdout.write(f"{done} of {len(files)} files taken in")
+        report, done = folder.FolderReport(), 0
+        try:
+            for report in folder.ingest_folder(files, viewer=OPERATOR):
+                done = len(report.registered) + len(report.known) + len(report.rejected)
+                if done % 50 == 0 or done == len(files):
+                    self.stdout.write(f"{done} of {len(files)} files taken in")
+        except StorageAway as error:
+            raise CommandError(
+                f"{error}. {done} of {len(files)} files were taken in; the same command takes in the rest."
+            ) from None
         for name, reason in report.rejected.items():
             self.stderr.write(f"refused: {name}: {reason}")
         self.stdout.write(

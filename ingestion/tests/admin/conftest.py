@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.clearance import LIBRARIANS, Role
+from accounts.clearance import Role
 from accounts.models import Department, User
+from accounts.tests.people import person, signed_in
 from ingestion.models import Document, DocumentType
 
 LIST = "/admin/ingestion/document/"
@@ -42,20 +42,6 @@ def finance() -> Department:
 @pytest.fixture
 def library() -> Department:
     return Department.objects.create(name="Library")
-
-
-def person(name: str, role: str, *departments: Department, librarian: bool = False) -> User:
-    user = User.objects.create_user(name, role=role)
-    user.departments.set(departments)
-    if librarian:
-        user.groups.add(Group.objects.get(name=LIBRARIANS))
-    return user
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

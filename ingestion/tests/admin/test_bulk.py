@@ -81,6 +81,16 @@ def test_the_action_leads_to_the_form_and_only_what_is_filled_in_is_changed(
     assert "Nothing is filled in" in preview(desk, shelf)
 
 
+def test_afterwards_the_list_is_as_narrowed_down_as_it_was(desk: Client, shelf: list[Document]) -> None:
+    narrowed = f"{LIST}?q=Paper"
+    chosen = {"action": "change_several", "_selected_action": [str(one.pk) for one in shelf[:2]]}
+    assert f'name="came_from" value="{narrowed}"' in desk.post(narrowed, chosen).content.decode()
+    assert confirm(desk, shelf[:2], priority="5", came_from=narrowed).url == narrowed
+    for elsewhere in ("https://example.org/", "//example.org/", f"{LIST}{shelf[0].pk}/delete/"):
+        assert confirm(desk, shelf[:2], priority="4", came_from=elsewhere).url == LIST
+        assert confirm(desk, shelf[:2], priority="5", came_from=elsewhere).url == LIST
+
+
 def test_the_preview_says_who_gains_and_who_loses_and_changes_nothing(
     desk: Client, shelf: list[Document], crowd: None
 ) -> None:

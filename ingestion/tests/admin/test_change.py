@@ -109,7 +109,7 @@ def test_the_page_of_a_document_shows_its_facts_and_first_chunks(desk: Client, m
     assert "staff and academics of Finance" in text
     assert "Passage number 4" in text
     assert "Passage number 5" not in text
-    assert "Page 5 · Claims &lt;b&gt;" in text
+    assert "Page 5 · <bdi>Claims &lt;b&gt;</bdi>" in text
     assert f"{LIST}{document.pk}/original/" in text
 
 

@@ -31,7 +31,7 @@ def test_each_number_is_that_of_the_list_it_leads_to(
     finance_row = context["departments"][0]
     assert dict(zip(context["columns"], (cell.number for cell in finance_row.cells), strict=True)) == {
         "Ready": 4,
-        "of these flagged": 1,
+        "Flagged": 1,
         "In progress": 1,
         "Failed": 1,
         "Archived": 1,

@@ -54,3 +54,21 @@ def test_markup_in_titles_and_names_is_shown_and_never_run(desk: Client, make: M
         text = text_of(desk, address)
         assert attack not in text
         assert "&lt;script&gt;alert(1)" in text
+
+
+def test_what_keeps_itself_up_to_date_is_fetched_alone(desk: Client, make: Make, finance: Department) -> None:
+    """Markup with the page's scripts in it would be refused by the browser, which lets no text become a script."""
+    document = make("Waiting", finance, status="queued", is_searchable=False)
+    for address, part in (("/admin/", "attention"), (change(document), "state")):
+        whole = text_of(desk, address)
+        assert f'id="{part}"' in whole
+        assert f'hx-get="{address}"' in whole
+        fetched = desk.get(address, headers={"HX-Request": "true"}).content.decode()
+        assert f'id="{part}"' in fetched
+        assert "hx-trigger=" in fetched
+        assert "<script" not in fetched
+        assert "<html" not in fetched
+    Document.objects.update(status="ready")
+    fetched = desk.get(change(document), headers={"HX-Request": "true"}).content.decode()
+    assert "hx-trigger=" not in fetched
+    assert "Show the page anew" in fetched

@@ -117,6 +117,30 @@ def test_rights_are_asked_for_each_file_and_an_upload_takes_only_its_owners_file
     assert not Document.objects.exists()
 
 
+def test_an_upload_whose_browser_was_closed_says_what_was_announced(desk: Client, said: dict[str, Any]) -> None:
+    upload = begun(desk, said, 3)
+    send(desk, upload["send"], said, "one.md", b"One.")
+    Document.objects.update(status="ready")
+    text = text_of(desk, upload["watch"])
+    assert "3 files were to be sent" in text
+    assert "All can be found" not in text
+
+    assert desk.post(upload["send"], {"finished": "1"}).json() == {"watch": upload["watch"]}
+    text = text_of(desk, upload["watch"])
+    assert "were to be sent" not in text
+    assert "All can be found" in text
+
+
+def test_files_that_the_browser_does_not_send_because_they_are_too_large_are_named(
+    desk: Client, said: dict[str, Any]
+) -> None:
+    upload = begun(desk, said | {"too_large": ["Filme/Führung.mp4", "atlas.tiff"]}, 2)
+    text = text_of(desk, upload["watch"])
+    assert "2 files not taken in" in text
+    assert "<b>Führung.mp4</b>" in text
+    assert "It is larger than 200 MB." in text
+
+
 def test_an_upload_that_brought_nothing_is_not_listed(desk: Client, said: dict[str, Any]) -> None:
     begun(desk, said)
     assert "You have not uploaded anything yet" in text_of(desk, UPLOADS)

@@ -35,7 +35,7 @@ def test_a_student_signs_in_searches_and_opens_a_hit_at_its_page(arrive: Arrive,
     expect(passage.locator("mark").first).to_be_visible()
 
     page.get_by_role("link", name="Back to the results").click()
-    expect(page.get_by_role("searchbox")).to_have_value("Who may see the recording of my lecture?")
+    expect(page.locator("#q")).to_have_value("Who may see the recording of my lecture?")
 
 
 def test_everything_works_without_scripts(arrive: Arrive, width: int) -> None:
@@ -48,7 +48,7 @@ def test_everything_works_without_scripts(arrive: Arrive, width: int) -> None:
     page.locator("#facet-department ~ ul").get_by_role("link", name=re.compile(r"^Library")).click()
     expect(page.locator(".chip")).to_contain_text("Library")
     assert int(page.locator("#result-count strong").inner_text()) <= before
-    expect(page.get_by_role("searchbox")).to_have_value("library loan")
+    expect(page.locator("#q")).to_have_value("library loan")
 
     page.locator(".chip").click()
     expect(page.locator(".chip")).to_have_count(0)
@@ -62,16 +62,56 @@ def test_results_come_while_one_types_and_the_address_can_be_shared(arrive: Arri
     student = arrive()
     student.sign_in("student")
     page = student.visit("/")
-    page.get_by_role("searchbox").press_sequentially("eduroam", delay=30)
+    page.locator("#q").press_sequentially("eduroam", delay=30)
     expect(page.locator(".hit").first).to_be_visible()
     expect(page).to_have_url(re.compile(r"\?q=eduroam$"))
     expect(page).to_have_title("eduroam – Cloister")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.locator("#q")).to_be_focused()
     expect(page.locator("#announcement")).to_contain_text("found for eduroam")
     titles = student.titles()
 
     page.reload()
     assert student.titles() == titles
+
+
+def test_what_is_typed_is_completed_by_keyboard_or_pointer(arrive: Arrive, width: int) -> None:
+    student = arrive(width=width)
+    student.sign_in("student")
+    page = student.visit("/")
+    field = page.get_by_role("combobox", name="Search the documents")
+    offered = page.get_by_role("listbox", name="Suggestions")
+    title = "Lecture Recording Policy"
+    field.press_sequentially("lecture rec", delay=20)
+    expect(offered.get_by_role("option", name=title, exact=True)).to_be_visible()
+    expect(field).to_have_attribute("aria-expanded", "true")
+    box = offered.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+
+    field.press("ArrowDown")
+    first = offered.get_by_role("option").first
+    expect(first).to_have_attribute("aria-selected", "true")
+    assert field.get_attribute("aria-activedescendant") == first.get_attribute("id")
+    field.press("Escape")
+    expect(offered).to_be_hidden()
+    expect(field).to_have_value("lecture rec")
+    expect(field).not_to_have_attribute("aria-activedescendant", re.compile("."))
+
+    field.press_sequentially("o")
+    expect(offered).to_be_visible()
+    field.press("ArrowDown")
+    chosen = first.inner_text()
+    field.press("Enter")
+    expect(field).to_have_value(chosen)
+    expect(offered).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(chosen)
+
+    field.fill("lecture rec")
+    offered.get_by_role("option", name=title, exact=True).click()
+    expect(field).to_have_value(title)
+    expect(field).to_be_focused()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
 
 
 def test_filters_narrow_without_a_new_page_and_back_undoes_them(arrive: Arrive) -> None:
@@ -82,8 +122,9 @@ def test_filters_narrow_without_a_new_page_and_back_undoes_them(arrive: Arrive) 
     page.locator("#facet-campus ~ ul").get_by_role("link").first.click()
     expect(page.locator(".chip")).to_have_count(1)
     assert page.evaluate("window.notReloaded"), "a filter loaded the whole page"
-    page.get_by_role("searchbox").fill("borrowing")
+    page.locator("#q").fill("borrowing")
     expect(page).to_have_url(re.compile(r"q=borrowing&campus="))
+    page.locator("#q").press("Escape")
     expect(page.locator(".chip")).to_have_count(1)
     page.locator(".chip").click()
     expect(page).to_have_url(re.compile(r"q=borrowing$"))
@@ -97,7 +138,7 @@ def test_the_keyboard_alone_is_enough(arrive: Arrive) -> None:
     page = student.search("password")
     page.locator(".hit h2 a").first.focus()
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.locator("#q")).to_be_focused()
     page.goto(student.portal.address("/search/?q=password"))
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -167,13 +208,13 @@ def test_what_cannot_be_searched_for_is_said_in_words(arrive: Arrive) -> None:
     visitor = arrive()
     page = visitor.visit("/search/?q=%3F%3F%3F")
     expect(page.locator("#search-error")).to_contain_text("There is no word in this query")
-    expect(page.get_by_role("searchbox")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#q")).to_have_attribute("aria-invalid", "true")
 
 
 def test_markup_in_a_query_stays_text(arrive: Arrive) -> None:
     visitor = arrive()
     page = visitor.visit("/")
-    page.get_by_role("searchbox").fill("<script>alert(1)</script> password")
-    page.get_by_role("searchbox").press("Enter")
+    page.locator("#q").fill("<script>alert(1)</script> password")
+    page.locator("#q").press("Enter")
     expect(page.locator(".hit").first).to_be_visible()
     assert page.locator("main script").count() == 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from portal.tests.browser.conftest import START_SECONDS, Arrive
 from portal.tests.browser.test_accessibility import RULES
@@ -110,3 +111,82 @@ def test_without_scripts_the_form_sends_all_files_at_once(arrive: Arrive) -> Non
     expect(page.locator("#upload-summary")).to_contain_text("of 2 ready")
     for name in texts:
         expect(page.locator("body")).to_contain_text(name)
+
+
+HIDE = """(is) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_that_nobody_looks_at_rests_until_somebody_does(arrive: Arrive) -> None:
+    word = uuid.uuid4().hex[:8]
+    librarian = arrive()
+    librarian.sign_in("librarian")
+    page = librarian.visit("/admin/ingestion/document/upload/")
+    page.evaluate(DROP, [(f"{word}-{number}.md", f"# {word} {number}\n\n{'lamp ' * 400}") for number in range(6)])
+    page.get_by_label("Type").select_option(label="Guide")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    # What has been sent leads to the page of the upload by itself.
+    expect(page.locator("#upload-summary")).to_contain_text("in progress")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "hx-request" in request.headers else None)
+    page.evaluate(HIDE, True)
+    page.wait_for_timeout(5000)  # two of its rounds
+    assert asked == []
+    page.evaluate(HIDE, False)
+    expect(page.locator("#upload-summary")).to_have_text("6 of 6 ready.", timeout=READY_SECONDS * 1000)
+    assert asked
+
+
+def test_a_session_that_ends_midway_costs_nothing(arrive: Arrive) -> None:
+    word = uuid.uuid4().hex[:8]
+    librarian = arrive()
+    librarian.sign_in("librarian")
+    page = librarian.visit("/admin/ingestion/document/upload/")
+    # The first that a stranger sends is so large that it would be refused for its size.
+    files = [(f"{word}-{number}.md", f"# {word} {number}") for number in range(5)]
+    files[2] = (f"{word}-2.pdf", f"%PDF-1.4 {word}{'x' * 2_000_000}")
+    page.evaluate(DROP, files)
+    page.get_by_label("Type").select_option(label="Guide")
+    sent = iter(range(5))
+
+    def sign_out_after_two(route: Route) -> None:
+        if next(sent, 5) == 2:
+            librarian.context.clear_cookies()
+        route.continue_()
+
+    page.route("**/file/", sign_out_after_two)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("#sending-stopped")).to_contain_text("You are not signed in any more")
+    _has_no_barrier(page)
+    with librarian.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in in another window").click()
+    other = opened.value
+    password = other.locator("#demo-password").inner_text()
+    other.get_by_label("User name", exact=True).fill("librarian")
+    other.get_by_label("Password", exact=True).fill(password)
+    other.get_by_role("main").get_by_role("button", name="Sign in").click()
+    # Where nobody presses anything: the first window goes on by itself, and leads to the page of the upload.
+    expect(page.locator("#upload-summary")).to_contain_text("of 5 ready")
+
+
+def test_the_page_of_a_document_and_the_home_page_keep_themselves_up_to_date(arrive: Arrive) -> None:
+    word = uuid.uuid4().hex[:8]
+    librarian = arrive()
+    librarian.sign_in("librarian")
+    page = librarian.visit("/admin/ingestion/document/upload/")
+    page.locator("input.file-drop").set_input_files(
+        {"name": f"{word}.md", "mimeType": "text/markdown", "buffer": f"# {word}\n\n{'lamp ' * 3000}".encode()}
+    )
+    page.get_by_label("Type").select_option(label="Guide")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.get_by_role("link", name=word).first.click()
+    expect(page.locator("#state .state")).to_have_text(re.compile("queued|reading|embedding"))
+    document = page.url.split("/")[-3]
+    home = librarian.context.new_page()
+    home.goto(librarian.portal.address("/admin/"))
+    expect(home.locator(f"#working-{document}")).to_be_visible()
+    expect(page.get_by_text("Show the page anew")).to_be_visible(timeout=READY_SECONDS * 1000)
+    expect(home.locator(f"#working-{document}")).to_have_count(0, timeout=READY_SECONDS * 1000)
+    expect(home.locator("#figure-ready")).to_be_visible()

@@ -18,6 +18,8 @@ MASKED = (
     re.compile(rb'"(?:timestamp|response_time)":(?:"[^"]*"|[\d.eE-]+)'),
     re.compile(rb'"(?:response_time|timestamp)": (?:"[^"]*"|[\d.eE-]+)'),
     re.compile(rb"\b\d+(?:[.,]\d+)?\s(?:ms|seconds?|s)\b"),
+    # whether the same was asked shortly before: the database without what is hidden has caches of its own
+    re.compile(rb'"from_cache": ?(?:true|false)'),
     # the nonce of the page's scripts, and the token of its forms, which are drawn for each answer
     re.compile(rb"nonce(?:=\"|-)[\w+/=-]+"),
     re.compile(rb'csrfmiddlewaretoken"\s+value="[^"]+'),

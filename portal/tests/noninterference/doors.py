@@ -38,6 +38,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"min_priority": 4},
     {"doc_type": ["minutes"]},
     {"reviewed_after": "2020-01-01"},
+    {"reviewed_before": "2999-01-01"},
 )
 
 
@@ -127,6 +128,11 @@ def search_post(client: Client, world: World, ask: Ask) -> HttpResponseBase:
 @door("suggestions", "api/v1/suggest/")
 def suggest(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return client.get("/api/v1/suggest/", {"q": TYPED[(ask.query + ask.number) % len(TYPED)]})
+
+
+@door("suggestions in the page's field", "search/suggest/")
+def suggest_in_the_field(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    return client.get("/search/suggest/", {"q": TYPED[(ask.query + ask.number) % len(TYPED)]})
 
 
 @door("feedback", "api/v1/feedback/", writes=True, about_a_document=True)

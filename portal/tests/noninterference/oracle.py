@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import Phase, User
 from ingestion import statistics
 from ingestion.models import Document, Tag
+from search.vocabulary import refresh as read_vocabulary
 
 CLEARANCE_OF_ROLE = {"student": 2, "staff": 3, "academic": 4, "admin": 4}
 
@@ -131,3 +132,4 @@ def delete(hidden: frozenset[UUID]) -> None:
     Document.objects.filter(pk__in=hidden).delete()
     Tag.objects.filter(pk__in=gone).delete()
     statistics.refresh()
+    read_vocabulary()

@@ -30,6 +30,7 @@ from portal.tests.noninterference.world import make
 from search import api as search_api
 from search import pages, service
 from search.page import SearchPage
+from search.vocabulary import refresh as read_vocabulary
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +53,7 @@ def directed(*doors: str) -> Iterator[Leak]:
                 for change in changes:
                     apply(world, change)
                 statistics.refresh()
+                read_vocabulary()
                 for browser in browsers:
                     # In handfuls, so that a leak is found before everything was asked.
                     for first in range(0, len(asked), 12):
@@ -241,6 +243,9 @@ MUTATIONS: dict[str, tuple[Loosen, tuple[str, ...]]] = {
     "facets count everything": (_facets_of_everything, ("search by JSON", "the search page")),
     "answers are shared between people": (_answers_shared_between_people, ("search by JSON",)),
     "suggestions come from everything": (_blind(search_api.SuggestView, "get"), ("suggestions",)),
+    "suggestions in the field come from everything": (
+        _blind(pages, "suggestions"), ("suggestions in the page's field",)),
+    "corrections come from everything": (_blind(service, "did_you_mean"), ("search by JSON",)),
     "similar documents come from everything": (_blind(search_api.SimilarView, "get"), ("documents like it",)),
     "chunks of everything": (_blind(documents_api.ChunksView, "get"), ("its chunks",)),
     "files of everything": (_blind(documents_api.FileView, "get"), ("its file in the API",)),

@@ -24,6 +24,7 @@ from ingestion import statistics
 from portal.tests.noninterference.comparison import DOORS, Browser, Leak, Tally, leaks
 from portal.tests.noninterference.stories import Story, apply, stories
 from portal.tests.noninterference.world import make
+from search.vocabulary import refresh as read_vocabulary
 
 CASES = int(os.environ.get("CLOISTER_LEAK_CASES", "2000"))
 SEED = int(os.environ.get("CLOISTER_LEAK_SEED", "20250815"))
@@ -43,6 +44,7 @@ def tell(story: Story, tally: Tally, django_settings: Settings) -> list[Leak]:
             if change is not None:
                 apply(world, change)
                 statistics.refresh()
+                read_vocabulary()
             found = [leak for browser in browsers for leak in leaks(world, browser, story.asks, tally)]
             if found:
                 break

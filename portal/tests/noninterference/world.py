@@ -22,6 +22,7 @@ from accounts.models import Campus, Department, Phase, User
 from ingestion.models import Chunk, Document, DocumentType, Tag
 from search.models import Feedback, SearchEvent
 from search.tests.corpus import count_statistics, serve
+from search.vocabulary import refresh as read_vocabulary
 
 DEPARTMENTS = ("Library", "Finance", "Registry")
 CAMPUSES = ("Main", "Bunker")
@@ -65,6 +66,11 @@ QUERIES = (
     "the",
     "HR-13",
     "iniciados",
+    # Required and excluded words, and filters among them: hidden passages that hold them change nothing.
+    '"borrow" books -zebra',
+    "expenses dept:Fin -quagga tag:secret",
+    # What was meant is told by words that the viewer may read, whatever others may.
+    "quaga",
 )
 
 TYPED = ("bo", "borrowing m", "travel expenses o", "zebra", "li", "借书", "renamed")
@@ -201,6 +207,7 @@ def make(facts: WorldFacts) -> World:
             model._default_manager.order_by("pk").values_list("pk", flat=True)[:5]
         )
     count_statistics()
+    read_vocabulary()
     return world
 
 

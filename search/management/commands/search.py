@@ -27,6 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="name", required=True, help="A user name, or 'anonymous'.")
         parser.add_argument("--mode", choices=[mode.value for mode in Mode])
         parser.add_argument("--page-size", type=int)
+        parser.add_argument("--explain", action="store_true", help="Also say what each hit's score is made of.")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,13 +36,15 @@ class Command(BaseCommand):
             query = parse_query({"q": options["query"], "mode": options["mode"], "page_size": options["page_size"]})
         except InvalidQuery as error:
             raise CommandError(str(error)) from None
-        page = service.search(query, viewer=viewer_for(user), endpoint="command")
+        viewer = viewer_for(user)
+        page = service.search(query, viewer=viewer, endpoint="command")
         if options["json"]:
             self.stdout.write(json.dumps(page_json(page, ""), cls=DjangoJSONEncoder, ensure_ascii=False))
             return
         for reason in page.degraded:
             self.stderr.write(f"degraded: {reason}")
         self.stdout.write(f"{page.count} documents, {page.response_time * 1000:.0f} ms")
+        parts = service.explain(query, viewer=viewer) if options["explain"] else {}
         for number, hit in enumerate(page.hits, start=1):
             document = hit.document
             self.stdout.write(
@@ -49,6 +52,8 @@ class Command(BaseCommand):
                 f"clearance {document.clearance}, {document.language or '?'}]  {hit.combined_score:.3f}"
             )
             self.stdout.write(f"   page {hit.best.page_number}: {_plain(hit.best.snippet)}")
+            if why := parts.get(document.id):
+                self.stdout.write("   " + ", ".join(f"{name} {value:+.4f}" for name, value in why.items()))
 
     @staticmethod
     def _user(name: str) -> User:

@@ -1,0 +1,20 @@
+"""What pages allow a browser, and the forms in which they show things."""
+
+from portal.policies import UNUSED_FEATURES, content_security_policy
+from portal.settings.people import OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT
+from portal.settings.web import INSECURE_COOKIES
+from portal.unfold import UNFOLD  # noqa: F401  (a setting)
+
+CONTENT_SECURITY_POLICY = content_security_policy(
+    form_targets=(OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT), tls=not INSECURE_COOKIES
+)
+PERMISSIONS_POLICY = UNUSED_FEATURES
+# Pages of other origins have no business with the static files either.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "Europe/London"
+USE_I18N = True
+# Dates and times in the one form that the pages use.
+FORMAT_MODULE_PATH = "portal.formats"
+USE_TZ = True
