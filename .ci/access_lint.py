@@ -29,8 +29,8 @@ BUILDERS = (
     "ingestion/extraction_parts.py", "ingestion/filling.py", "ingestion/folder.py", "ingestion/management",
     "ingestion/metadata.py", "ingestion/models", "ingestion/parts.py", "ingestion/pipeline.py", "ingestion/progress.py",
     "ingestion/queueing.py", "ingestion/reembedding.py", "ingestion/registration.py", "ingestion/retention.py",
-    "ingestion/runs.py", "ingestion/statistics.py", "ingestion/storage_s3.py", "ingestion/upkeep.py",
-    "ingestion/vectorspace.py", "ingestion/versions.py",
+    "ingestion/runs.py", "ingestion/statistics.py", "ingestion/storage.py", "ingestion/storage_s3.py",
+    "ingestion/upkeep.py", "ingestion/vectorspace.py", "ingestion/versions.py",
 )  # fmt: skip
 """What builds the corpus and shows nobody anything: it works on documents whoever may see them."""
 

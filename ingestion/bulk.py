@@ -69,8 +69,6 @@ class Plan:
     """Stands for exactly this change of exactly these documents as they are now. It comes back as the confirmation."""
     attachments: int = 0
     """Attachments that are seen by others, too, because they follow the documents that they came with."""
-    beyond: int = 0
-    """Of an undoing: documents that were changed but are gone, or no longer the person's to look after."""
 
     @property
     def reasons(self) -> list[tuple[str, list[Document]]]:
@@ -92,12 +90,12 @@ def plan_change(viewer: Viewer, documents: Iterable[Document], asked: Asked) -> 
 
 
 def plan_undoing(viewer: Viewer, change: BulkChange, documents: Iterable[Document]) -> Plan:
-    """What undoing a change would do, as far as this viewer manages its documents: `documents` are those of them.
+    """What undoing a change would do to `documents`: those that it changed and that this viewer manages.
 
-    What somebody changed since stays as it is now.
+    What somebody changed since stays as it is now. Nothing tells documents that the viewer does not manage any more
+    from deleted ones.
     """
     done = {one.document_id: one for one in change.changed.all()}
-    documents = [document for document in documents if document.pk in done]
 
     def wanted(document: Document, now: Values) -> Values | str:
         kept = done[document.pk]
@@ -105,8 +103,7 @@ def plan_undoing(viewer: Viewer, change: BulkChange, documents: Iterable[Documen
             return "It was changed again since."
         return now | cast(Values, kept.before)
 
-    plan = _plan(viewer, documents, wanted, what=["undo"])
-    return replace(plan, beyond=len(done) - len(documents))
+    return _plan(viewer, documents, wanted, what=["undo"])
 
 
 def _asked_of(now: Values, asked: Asked, added_tags: list[str]) -> Values:

@@ -64,7 +64,7 @@ def read_pdf(path: Path, limits: Limits) -> Extraction:
         blank = [number for number, text in texts.items() if not text.strip()]
         recognised, unread = _recognise(pdf, blank, limits, is_all=len(blank) == len(texts))
         bookmarks = pdf.bookmarks()
-        is_damaged = is_damaged 
+        is_damaged = is_damaged or pdf.is_damaged()
     pages = tuple(
         Page(number, recognised.get(number) or as_markdown(text, headings.get(number, {}), furniture))
         for number, text in texts.items()

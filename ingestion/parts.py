@@ -216,8 +216,10 @@ class _Intake:
         """A known part of this content whose place is empty now: it was moved or renamed within the container."""
         for document in self.vacant:
             if _content(document) == sha256 and document.is_attachment == self._goes_along(part):
+                with transaction.atomic():
+                    held(self.container.pk, self.run)
+                    Document.objects.filter(pk=document.pk).update(part=part.name)
                 self.vacant.remove(document)
-                Document.objects.filter(pk=document.pk).update(part=part.name)
                 return document
         return None
 
@@ -230,10 +232,13 @@ class _Intake:
         if back or changed:
             self._insist(document)
         if back:
-            restore(document)
+            with transaction.atomic():
+                held(self.container.pk, self.run)
+                restore(document)
         if changed:
+            insist = partial(held, self.container.pk, self.run)
             try:
-                replace_file(document, file, file_name=file_name)
+                replace_file(document, file, file_name=file_name, insist=insist)
             except UploadRejected as refusal:
                 if refusal.existing != document:  # else: the run before this one was faster
                     raise

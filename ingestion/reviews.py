@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import date, timedelta
 from smtplib import SMTPException
 from urllib.parse import urljoin
@@ -16,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -26,6 +25,7 @@ from accounts.clearance import CURATORS, LIBRARIANS, viewer_for
 from accounts.models import User
 from ingestion.attention import review_day, review_due
 from ingestion.models import Document
+from ingestion.runs import lock_all
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +38,27 @@ NOT_AGAIN_FOR = timedelta(days=30)
 NAMED = 50
 """Documents named in one mail; the list behind its link shows the others."""
 
+_LOCK = 0x436C6F72
+"""Key of the advisory lock that keeps two workers from asking at once ("Clor")."""
+
 
 def remind(today: date | None = None) -> int:
     """Ask for the reviews that are due or soon will be; how many mails went out. Does nothing without a mail server.
 
-    The documents are marked as asked for before a mail goes out, so that a task that runs twice asks once. Those for
-    which no mail went out are asked for in the next round.
+    The documents are marked as asked for once the mails are out. Those for which none went out are asked for in the
+    next round; so are all if this is cut short, for a second mail is better than none. Of two that run at once one
+    does nothing.
     """
     if not settings.SENDS_MAIL:
         return 0
     today = today or timezone.localdate()
-    marked = _mark(today)
     asked: set[UUID] = set()
     sent = 0
-    try:
-        for person, documents in _by_recipient(marked).items():
+    # Sending takes its time: the transaction holds nothing but the lock until then, and nobody waits for that.
+    with transaction.atomic():
+        if not _is_alone():
+            return 0
+        for person, documents in _by_recipient(_due(today)).items():
             try:
                 _message(person, documents, today).send()
             except (SMTPException, OSError):
@@ -60,25 +66,24 @@ def remind(today: date | None = None) -> int:
                 continue
             sent += 1
             asked.update(document.pk for document in documents)
-    finally:
-        _unmark(pk for pk in marked if pk not in asked)
+        told = Document.objects.filter(pk__in=asked)  # access: shows nothing
+        lock_all(told)
+        told.update(reminded_on=today)
     return sent
 
 
-@transaction.atomic
-def _mark(today: date) -> dict[UUID, Document]:
-    """The documents that are to be asked for, which from now on are no other task's."""
+def _is_alone() -> bool:
+    """Whether no other worker asks for reviews; none does then until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _due(today: date) -> dict[UUID, Document]:
+    """The documents that are to be asked for."""
     not_lately = Q(reminded_on__isnull=True) | Q(reminded_on__lte=today - NOT_AGAIN_FOR)
     due = Document.objects.filter(review_due(today, ahead=AHEAD), not_lately)  # access: `_by_recipient` asks
-    locked = due.select_related("department").select_for_update(skip_locked=True, of=("self",)).order_by("pk")
-    documents = {document.pk: document for document in locked}
-    due.filter(pk__in=documents).update(reminded_on=today)
-    return documents
-
-
-def _unmark(ids: Iterable[UUID]) -> None:
-    """These were not asked for after all: the next round asks for them."""
-    Document.objects.filter(pk__in=list(ids)).update(reminded_on=None)  # access: shows nothing
+    return {document.pk: document for document in due.select_related("department").order_by("pk")}
 
 
 def _by_recipient(documents: dict[UUID, Document]) -> dict[User, list[Document]]:

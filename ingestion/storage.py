@@ -76,7 +76,7 @@ class FolderStorage(FileSystemStorage):
         What is written where a disk is not mounted is hidden once it is mounted again.
         """
         folder = Path(self.location, ORIGINALS)
-        documents = apps.get_model("ingestion", "Document")._base_manager  # access: shows nobody anything
+        documents = apps.get_model("ingestion", "Document")._base_manager
         if not os.path.isdir(folder) and documents.exists():
             raise StorageAway(f"there is no folder {folder}")
 

@@ -6,6 +6,8 @@ deleted: bringing an earlier version back makes its stored file the document's n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.core.files import File
 from django.db import transaction
 from django.db.models import Max, QuerySet
@@ -21,17 +23,21 @@ def earlier(document: Document) -> QuerySet[EarlierVersion]:
     return EarlierVersion.objects.filter(document=document.pk).order_by("-number")
 
 
-def replace_file(document: Document, file: File[bytes], *, file_name: str) -> Document:
+def replace_file(
+    document: Document, file: File[bytes], *, file_name: str, insist: Callable[[], object] = lambda: None
+) -> Document:
     """Give a document a new original. What is served now, text and file, stays until the new one is ready.
 
-    Raises UploadRejected when the file is empty, too large, or what the document already holds, and when the document
-    is archived.
+    `insist` is called in the transaction that writes, once the file is stored, which takes its time: it locks what has
+    to hold still then, and raises where it does not. Raises UploadRejected when the file is empty, too large, or what
+    the document already holds, and when the document is archived.
     """
     file_name = clean_file_name(file_name)
     sha256, size = fingerprint(file, file_name)
     _refuse(document, sha256, file_name)
 
     def save(name: str) -> None:
+        insist()
         _give(document, EarlierVersion(file=name, file_name=file_name, file_size=size, sha256=sha256))
 
     store(document, file, save)

@@ -175,7 +175,7 @@ def _run(
     legs = [*near]
     for leg in by_word:
         sql, leg_params = leg.values("pk").query.sql_with_params()
-        legs.append((f"SELECT by_word.*, false FROM ({sql}) AS by_word", leg_params))  # noqa: S608  # nosec B608
+        legs.append((f"SELECT by_word.*, false FROM ({sql}) AS by_word", leg_params))  # noqa: S608  # nosec B608  # a queryset's own SQL
     if not legs:
         return []
     sql = f"""

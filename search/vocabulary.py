@@ -100,7 +100,7 @@ _WORDS = """
     SELECT word FROM ts_stat('SELECT lexemes FROM ingestion_chunk WHERE id > ' || %(after)s)
     WHERE char_length(word) BETWEEN %(least)s AND %(most)s AND word !~ '[0-9]'
 """  # access: words alone, of which nobody is shown one that does not stand in what they may see (`seen`)
-_READ_NEW = f"INSERT INTO search_vocabularyword (word) {_WORDS} ON CONFLICT DO NOTHING"  # nosec B608
+_READ_NEW = f"INSERT INTO search_vocabularyword (word) {_WORDS} ON CONFLICT DO NOTHING"  # nosec B608  # the statement above
 _READ_ALL = f"""
     WITH found AS MATERIALIZED ({_WORDS}),
     gone AS (DELETE FROM search_vocabularyword AS known
@@ -147,9 +147,9 @@ def _seen_of(candidates: Sequence[tuple[str, float | None]], viewer: Viewer, lim
         )
         sql, of_word = holding.query.sql_with_params()
         text = "string_agg(concat_ws(' ', title, section, passage), ' ')"
-        legs.append(f"(SELECT %s::text, {text}, %s::float8 FROM ({sql}) AS held (title, section, passage))")  # noqa: S608  # nosec B608
+        legs.append(f"(SELECT %s::text, {text}, %s::float8 FROM ({sql}) AS held (title, section, passage))")  # noqa: S608  # nosec B608  # a queryset's own SQL
         params += [word, idf, *of_word]
-    sql = f"SELECT * FROM ({' UNION ALL '.join(legs)}) AS found (word, text, idf) WHERE text IS NOT NULL LIMIT %s"  # noqa: S608  # nosec B608
+    sql = f"SELECT * FROM ({' UNION ALL '.join(legs)}) AS found (word, text, idf) WHERE text IS NOT NULL LIMIT %s"  # noqa: S608  # nosec B608  # the legs above
     with transaction.atomic(), connection.cursor() as cursor:
         # The planner takes the words for more frequent, and visible chunks for fewer, than they are, and would read the
         # whole table for a rare one; even the commonest word's bitmap is made in some milliseconds.

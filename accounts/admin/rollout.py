@@ -24,6 +24,7 @@ from unfold.widgets import (
 
 from accounts.admin.administrators import AdministratorsOnly
 from accounts.admin.people import RefusedWhileInUse, Use
+from accounts.arrival import viewer_of
 from accounts.audit import note
 from accounts.clearance import CURATORS, LIBRARIANS
 from accounts.models import Phase, User
@@ -234,6 +235,7 @@ class PhaseAdmin(ReauthenticationRequired, AdministratorsOnly):
 
     def save_model(self, request: HttpRequest, obj: Phase, form: Any, change: bool) -> None:
         """Django's own; remembers what was before."""
+        viewer_of(request)  # whoever asks is who they were before the change, which may be taken back
         form.before = _as_noted(Phase.objects.get(pk=obj.pk)) if change else None
         form.opening = Opening.now()
         super().save_model(request, obj, form, change)

@@ -81,7 +81,7 @@ def askers() -> list[Asker]:
         Asker(
             "0.05 %: anonymous, two of them, in German",
             PUBLIC_VIEWER,
-            {"departments": ("Department 30", "Department 35"), "languages": ("de",)},
+            {"departments": ("Department 42", "Department 59"), "languages": ("de",)},
         ),
     ]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -191,7 +191,10 @@ class BulkPages(DocumentActs):
         if not self.has_change_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
         names = Names()
-        made = self._changes(request).select_related("actor", "undone_by").annotate(number=Count("changed"))
+        # Of documents that this person does not manage any more no number speaks, as of deleted ones.
+        managed = Document.objects.manageable_by(viewer_of(request)).order_by()
+        number = Count("changed", filter=Q(changed__document__in=managed.values("pk")))
+        made = self._changes(request).select_related("actor", "undone_by").annotate(number=number)
         context = {
             "title": "Changes of several documents",
             "changes": [
@@ -227,7 +230,7 @@ class BulkPages(DocumentActs):
             "title": "Change of several documents",
             "change": change,
             "asked": asked_in_words(change.asked, names),
-            "total": len(done),
+            "total": len(managed),
             "then": lines_of(then, names),
             "undoable": open_ and bool(plan.changes),
             "stale": asks,

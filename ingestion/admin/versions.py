@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -54,8 +55,16 @@ class VersionPages(DocumentActs):
         form = ReplacementForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             file, before = form.cleaned_data["file"], state_of(document)
+
+            def insist() -> None:
+                # Rights may have been taken away while the file was stored.
+                if not self.held(request, [object_id]):
+                    raise PermissionDenied
+
             try:
-                document = versions.replace_file(document, file, file_name=file.name)
+                document = versions.replace_file(document, file, file_name=file.name, insist=insist)
+            except PermissionDenied:
+                return self.unknown(request, str(object_id))
             except UploadRejected as rejected:
                 form.add_error("file", str(rejected))
             except StorageAway:

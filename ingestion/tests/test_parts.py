@@ -5,6 +5,8 @@ from __future__ import annotations
 import mailbox
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
@@ -177,6 +179,32 @@ class TestAgain:
             parts.take_in(container, [Part("a.txt", tmp_path / "a", False)], container.pk)
 
         assert not Document.objects.filter(parent=container).exists()
+
+    @pytest.mark.parametrize(
+        ("place", "content"), [("a.txt", b"Apes."), ("b.txt", b"Apples."), ("gone.txt", b"Gulls.")]
+    )
+    def test_a_run_that_loses_its_hold_over_a_part_writes_nothing_of_it(
+        self, take_in: TakeIn, tmp_path: Path, place: str, content: bytes
+    ) -> None:
+        container = take_in(archive_of({"a.txt": "Apples.", "gone.txt": "Gulls."}), "all.zip")
+        taken(container)
+        pipeline.replace_file(container, ContentFile(archive_of({"a.txt": "Apples."})), file_name="all.zip")
+        taken(container)
+        columns = ("pk", "part", "version", "status", "error_reason", "next_sha256", "sha256")
+        before = sorted(Document.objects.filter(parent=container).values_list(*columns))
+
+        class Overtaken(type(tmp_path)):  # type: ignore[misc]
+            """A file; when it is opened, another run takes the container over."""
+
+            def open(self, *given: Any, **more: Any) -> Any:
+                Document.objects.filter(pk=container.pk).update(run=uuid4())
+                return super().open(*given, **more)
+
+        (tmp_path / "part").write_bytes(content)
+        with pytest.raises(Superseded):
+            a_run_of(container, Part(place, Overtaken(tmp_path / "part"), False))
+
+        assert sorted(Document.objects.filter(parent=container).values_list(*columns)) == before
 
 
 class TestByMachine:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from email import message_from_bytes
 from email.policy import default
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
 from pytest_django import Settings
 
 from accounts.clearance import CURATORS
@@ -143,6 +147,39 @@ def test_a_mail_that_could_not_be_sent_is_tried_in_the_next_round(
     assert reviews.remind(TODAY) == 0
     document.refresh_from_db()
     assert document.reminded_on is None
+
+
+class SeenFromOutside(EmailBackend):
+    """While a mail goes out, notes what another worker finds: when it was asked for, and how many mails that sends."""
+
+    found: list[tuple[date | None, int]] = []
+
+    def send_messages(self, messages: Any) -> int:
+        def other() -> tuple[date | None, int]:
+            try:
+                return Document.objects.get().reminded_on, reviews.remind(TODAY)
+            finally:
+                connection.close()
+
+        if current_thread() is main_thread():
+            with ThreadPoolExecutor(1) as pool:
+                self.found.append(pool.submit(other).result(20))
+        return int(super().send_messages(messages))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_is_marked_once_its_mail_is_out_and_two_at_once_ask_once(
+    settings: Settings, keeper: User, registry: Department, guide: DocumentType
+) -> None:
+    document = paper("Paper", registry, guide, owner=keeper)
+    settings.EMAIL_BACKEND = f"{__name__}.SeenFromOutside"
+    SeenFromOutside.found.clear()
+    assert reviews.remind(TODAY) == 1
+    # Whoever is killed before the mail is out leaves it to the next round.
+    assert SeenFromOutside.found == [(None, 0)]
+    assert len(mail.outbox) == 1
+    document.refresh_from_db()
+    assert document.reminded_on == TODAY
 
 
 class Inbox:

@@ -226,11 +226,31 @@ def test_undoing_leaves_what_was_changed_since_and_what_is_not_ones_own(
     Document.objects.filter(pk=shelf[1].pk).update(department=library)
     text = desk.get(f"{CHANGES}{made.pk}/").content.decode()
     assert "It was changed again since." in text
-    assert "1 of the documents is gone, or not yours" in text
     assert "Paper 1" not in text
     undo(desk, made)
     assert [values["priority"] for values in as_stored(shelf[:3])] == [2, 5, 3]
     assert [values["tags"] for values in as_stored(shelf[:3])] == [["a"], ["a"], []]
+
+
+def test_a_changed_document_that_is_hidden_now_is_like_a_deleted_one(
+    desk: Client, shelf: list[Document], library: Department
+) -> None:
+    confirm(desk, shelf[:3], priority="5")
+    addresses = CHANGES, f"{CHANGES}{BulkChange.objects.get().pk}/"
+
+    def shown() -> list[str]:
+        pages = (desk.get(address).content.decode() for address in addresses)
+        return [re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", page) for page in pages]
+
+    shown()  # and with it what is said once: that it is done
+    before = shown()
+    Document.objects.filter(pk=shelf[1].pk).update(department=library, audience="department")
+    hidden = shown()
+    shelf[1].delete()
+    assert hidden == shown()
+    assert hidden[0] != before[0]
+    assert "3 documents" in before[0]
+    assert "2 documents" in hidden[0]
 
 
 def test_changes_are_their_makers_and_the_administrators_and_for_thirty_days(

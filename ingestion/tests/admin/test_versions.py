@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import AuditEvent, Department
 from ingestion.models import Document, EarlierVersion
@@ -153,3 +156,27 @@ def test_the_list_says_what_its_dates_do_to_a_document(desk: Client, make: Make,
     assert ">expired</span>" in page
     assert "Over" not in text_of(desk, f"{LIST}?window=ahead").split("result_list")[1]
     assert "To come" not in text_of(desk, f"{LIST}?window=expired").split("result_list")[1]
+
+
+class RightsEndMeanwhile(FileSystemStorage):
+    """While a file is stored, its document goes to another department."""
+
+    def _save(self, name: str, content: Any) -> str:
+        Document.objects.update(department=Department.objects.get(name="Library"), audience="department")
+        return super()._save(name, content)
+
+
+def test_who_loses_a_document_while_the_new_file_is_stored_replaces_nothing(
+    desk: Client, make: Make, finance: Department, library: Department, settings: Settings, tmp_path: Path
+) -> None:
+    document = make("Paper", finance)
+    backend = {"BACKEND": f"{__name__}.RightsEndMeanwhile", "OPTIONS": {"location": str(tmp_path)}}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+    stored = {path for path in tmp_path.rglob("*") if path.is_file()}
+    answer = desk.post(f"{LIST}{document.pk}/replace/", {"file": SimpleUploadedFile("new.txt", b"new")})
+    unknown = desk.get(f"{LIST}00000000-0000-4000-8000-000000000000/replace/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, unknown.headers["Location"])
+    document.refresh_from_db()
+    assert (document.next_file_name, document.status) == ("", "ready")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == stored
+    assert not AuditEvent.objects.filter(action="document_file_replaced").exists()
