@@ -125,7 +125,7 @@ class GoldenQuery(models.Model):
     role = models.CharField(
         "asked by", max_length=10, choices=[(ANONYMOUS_ROLE, "nobody signed in"), *Role.choices], default=Role.STUDENT
     )
-    departments = models.ManyToManyField(Department, blank=True, related_name="+")
+    departments = models.ManyToManyField(Department, blank=True, related_name="golden_queries")
     expected = models.ManyToManyField(Document, related_name="+")
     is_active = models.BooleanField("asked every night", default=True)
     fingerprint = models.CharField(

@@ -166,6 +166,11 @@ class DepartmentAdmin(PlaceAdmin):
             "one phase of the introduction opens the portal to it. Change that phase first.",
             "{} phases of the introduction open the portal to it. Change them first.",
         ),
+        Use(
+            "golden_queries",
+            "one golden query is asked as one of its people. Change that query first.",
+            "{} golden queries are asked as one of its people. Change them first.",
+        ),
         OF_CLAIM_RULES,
     )
     list_display = ("name", "campus", "people", "document_count")

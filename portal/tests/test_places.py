@@ -16,6 +16,7 @@ from accounts.admin.rollout import GroupAdmin
 from accounts.models import AuditEvent, Campus, ClaimRule, Department, Phase
 from accounts.reauthentication import PROVEN_AT
 from portal.tests.conftest import MakeDocument, MakePerson
+from search.models import GoldenQuery
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +27,7 @@ IN_USE = {
     "shared document": "one document is shared with it. Stop sharing that first.",
     "curator": "one person curates it. Take it from them on their page first.",
     "phase": "one phase of the introduction opens the portal to it. Change that phase first.",
+    "golden query": "one golden query is asked as one of its people. Change that query first.",
     "claim rule": "one claim rule gives it. Change or delete that rule first.",
     "department": "one department has its home there. Give it another first.",
 }
@@ -58,6 +60,8 @@ def use(place: Any, how: str, person: MakePerson, document: MakeDocument, librar
             person("staff").curated_departments.add(place)
         case "phase":
             Phase.objects.create(name="Pilot", starts_at=timezone.now()).departments.add(place)
+        case "golden query":
+            GoldenQuery.objects.create(query="loans").departments.add(place)
         case "claim rule":
             given = {"campus": place} if of_campus else {"department": place}
             ClaimRule.objects.create(claim="groups", value="x", **given)

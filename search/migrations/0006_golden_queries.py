@@ -60,7 +60,10 @@ class Migration(migrations.Migration):
                         max_length=64,
                     ),
                 ),
-                ("departments", models.ManyToManyField(blank=True, related_name="+", to="accounts.department")),
+                (
+                    "departments",
+                    models.ManyToManyField(blank=True, related_name="golden_queries", to="accounts.department"),
+                ),
                 ("expected", models.ManyToManyField(related_name="+", to="ingestion.document")),
             ],
             options={

@@ -109,7 +109,7 @@ def test_scores_use_the_centres_of_the_live_space_only(corpus: Document) -> None
     for language, share in (("", 0.0), ("en", 1.0)):
         vector = [one * share for one in opposite]
         LanguageCentre.objects.update_or_create(space=kept, language=language, defaults={"vector": vector, "chunks": 2})
-    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True)).candidates
+    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True))
     assert {one.language_bias for one in found} == {0.0}
     LanguageCentre.objects.filter(space=kept).update(space=live)
     found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text)).candidates
@@ -145,7 +145,7 @@ def test_nobody_changes_the_model_while_vectors_are_compared(
 
     monkeypatch.setattr(module, "survey_of", survey_and_be_disturbed)
     if looking == "search":
-        candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True)).candidates
+        candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True))
     else:
         nearest_documents(corpus, viewer=PUBLIC_VIEWER, limit=5)
     assert len(got) == 1
