@@ -109,7 +109,7 @@ def test_scores_use_the_centres_of_the_live_space_only(corpus: Document) -> None
     for language, share in (("", 0.0), ("en", 1.0)):
         vector = [one * share for one in opposite]
         LanguageCentre.objects.update_or_create(space=kept, language=language, defaults={"vector": vector, "chunks": 2})
-    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True))
+    found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text, anew=True)).candidates
     assert {one.language_bias for one in found} == {0.0}
     LanguageCentre.objects.filter(space=kept).update(space=live)
     found = candidates(QUESTION, viewer=PUBLIC_VIEWER, vector=query_vector(QUESTION.text)).candidates
