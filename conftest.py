@@ -1,17 +1,27 @@
-"""For every test: fresh counters of requests, passwords that cost little, and static files taken where they lie, so
-that no collectstatic has to run first."""
+"""For every test: fresh counters of requests, passwords that cost little, static files taken where they lie, so that no
+collectstatic has to run first, and a folder of originals."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as project
 from django.core.cache import cache
+
+from ingestion.storage import ORIGINALS
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Processes that test at once must not meet in the cache and the queue."""
     if "PYTEST_XDIST_WORKER" in os.environ and not config.pluginmanager.hasplugin("deploy.local.lanes"):
         raise pytest.UsageError("Tests in several processes need lanes: add -p deploy.local.lanes, or ./cloister test.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder_of_originals() -> None:
+    """Documents that tests make without a file look as if the disk of the originals were not mounted."""
+    Path(project.MEDIA_ROOT, ORIGINALS).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)
