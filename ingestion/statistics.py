@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import BigIntegerField, Count, F, Func, Sum, TextField, Value
+from django.db.models import BigIntegerField, Count, F, Func, Max, Sum, TextField, Value
 from django.db.models.functions import Cast, Concat
 
 from accounts.clearance import PUBLIC_VIEWER
@@ -32,6 +32,14 @@ _LOCK = 0x436C6F69
 """Key of the advisory lock that keeps two workers from counting at once ("Cloi")."""
 
 
+WORDS = """
+    SELECT word FROM ts_stat('SELECT lexemes FROM ingestion_chunk WHERE id > ' || %(after)s)
+    WHERE char_length(word) BETWEEN %(least)s AND %(most)s AND word !~ '[0-9]'
+"""
+"""The words of so many letters in all chunks after one, whoever may read those: nobody is to be shown one of them that
+does not stand in what they may see."""
+
+
 def refresh() -> bool:
     """Count anew if the corpus has changed since; whether that was done. Another worker's count is left to finish."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -45,6 +53,11 @@ def refresh() -> bool:
         _count_centres(cursor, space.id, "embedding", public, params)
         _count_terms(cursor, public, params)
     return True
+
+
+def last_chunk() -> int:
+    """The id of the last chunk that was written, 0 where there is none: how far the words were read."""
+    return Chunk.objects.aggregate(last=Max("pk"))["last"] or 0
 
 
 def count_centres_of_second(space: VectorSpace) -> None:

@@ -94,7 +94,7 @@ def candidates(query: SearchQuery, *, viewer: Viewer, vector: QueryVector | None
     documents = narrowed(Document.objects.visible_to(viewer).order_by(), query)
     with transaction.atomic():
         if not query.text:
-            return _newest(narrowed(visible, query, "document__"))
+            return _newest(visible, documents)
         if query.mode is Mode.SEMANTIC:
             survey, words = survey_of(documents), marks_of(query.text)
         else:
@@ -149,13 +149,13 @@ def by_both_ways(query: SearchQuery, *, viewer: Viewer, vector: QueryVector) -> 
         return ask(False), ask(True)
 
 
-def _newest(chunks: QuerySet[Chunk]) -> Found:
+def _newest(chunks: QuerySet[Chunk], documents: QuerySet[Document]) -> Found:
     """The beginnings of the documents that were reviewed, or else came, last: what filters without words ask for."""
-    day = Coalesce("document__last_reviewed", TruncDate("document__created_at"))  # access: orders what passed the rule
-    first = chunks.filter(position=0).order_by(day.desc(), "document_id")[:LISTED_DOCUMENTS]
-    place = {chunk_id: place for place, chunk_id in enumerate(first.values_list("pk", flat=True))}
-    rows = _run(chunks, [], [chunks.filter(pk__in=list(place))], QueryWords(), None) if place else []
-    rows.sort(key=lambda row: place[row.chunk_id])
+    newest = documents.order_by(Coalesce("last_reviewed", TruncDate("created_at")).desc(), "pk")[:LISTED_DOCUMENTS]
+    place = {pk: place for place, pk in enumerate(newest.values_list("pk", flat=True))}
+    first = chunks.filter(document__in=list(place), position=0)
+    rows = _run(chunks, [], [first], QueryWords(), None) if place else []
+    rows.sort(key=lambda row: place[row.document_id])
     return Found(_candidates(rows), {row.document_id: _shown(row) for row in rows})
 
 

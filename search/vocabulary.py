@@ -15,12 +15,12 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchQuery as WordQuery
 from django.db import connection, transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from accounts.clearance import Viewer
 from ingestion.lexemes import normalised, words
 from ingestion.models import Chunk
+from ingestion.statistics import WORDS, last_chunk
 from search.models import VocabularyReading
 from search.operators import quoted
 
@@ -83,7 +83,7 @@ def refresh() -> bool:
         if not cursor.fetchone()[0]:
             return False
         reading, _ = VocabularyReading.objects.get_or_create(pk=1)
-        last = Chunk.objects.aggregate(last=Max("pk"))["last"] or 0  # access: counts on, and shows nobody anything
+        last = last_chunk()
         whole = reading.whole_at is None or reading.whole_at < timezone.now() - ANEW_AFTER
         if last == reading.last_chunk and not whole:
             return False
@@ -96,17 +96,13 @@ def refresh() -> bool:
     return True
 
 
-_WORDS = """
-    SELECT word FROM ts_stat('SELECT lexemes FROM ingestion_chunk WHERE id > ' || %(after)s)
-    WHERE char_length(word) BETWEEN %(least)s AND %(most)s AND word !~ '[0-9]'
-"""  # access: words alone, of which nobody is shown one that does not stand in what they may see (`seen`)
-_READ_NEW = f"INSERT INTO search_vocabularyword (word) {_WORDS} ON CONFLICT DO NOTHING"  # nosec B608  # the statement above
+_READ_NEW = f"INSERT INTO search_vocabularyword (word) {WORDS} ON CONFLICT DO NOTHING"  # nosec B608  # ingestion's own SQL
 _READ_ALL = f"""
-    WITH found AS MATERIALIZED ({_WORDS}),
+    WITH found AS MATERIALIZED ({WORDS}),
     gone AS (DELETE FROM search_vocabularyword AS known
              WHERE NOT EXISTS (SELECT FROM found WHERE found.word = known.word))
     INSERT INTO search_vocabularyword (word) SELECT word FROM found ON CONFLICT DO NOTHING
-"""  # noqa: S608  # nosec B608  # the statement above
+"""  # noqa: S608  # nosec B608  # ingestion's own SQL
 
 
 def similar_words(word: str, *, slips: int) -> list[tuple[str, float | None]]:
