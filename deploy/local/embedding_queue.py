@@ -4,6 +4,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from deploy.local.embedding_engine import Embedded, Engine
 
@@ -27,12 +28,18 @@ class Job:
         self.left = len(texts)
 
 
+Waiting: TypeAlias = tuple[bool, int, int, Job]
+"""A text that waits: whether it is not the first of its request, when it came, and which of which job's it is."""
+
+
 class EmbeddingQueue:
     """Runs jobs on one thread a core, and on one spare thread that takes short texts only.
 
-    The first text of every request goes before the second text of any: a query waits at most for what is being computed
-    at the moment, and two batches advance side by side. The spare thread makes even that wait short, because the
-    operating system then shares the cores between the query and the passages.
+    The first text of every request goes before all others: a query waits at most for what is being computed at the
+    moment. What else there is goes in the order in which the requests came, so that of two batches one ends while half
+    of the other is still to do, and whoever sent it writes its vectors down meanwhile: side by side they would end at
+    the same moment, and leave the model idle. The spare thread makes even a query's wait short, because the operating
+    system then shares the cores between the query and the passages.
     """
 
     def __init__(self, engine: Engine, *, threads: int, max_requests: int) -> None:
@@ -41,8 +48,8 @@ class EmbeddingQueue:
         self._requests = 0
         self._closed = False
         self._arrivals = itertools.count()
-        self._short: list[tuple[int, int, Job]] = []
-        self._long: list[tuple[int, int, Job]] = []
+        self._short: list[Waiting] = []
+        self._long: list[Waiting] = []
         self._changed = threading.Condition()
         self._threads = [
             threading.Thread(target=self._work, args=(short_only,), name=f"compute-{number}")
@@ -60,7 +67,7 @@ class EmbeddingQueue:
             self._requests += 1
             for position, text in enumerate(texts):
                 waiting = self._short if len(text) <= SHORT_CHARACTERS else self._long
-                heapq.heappush(waiting, (position, next(self._arrivals), job))
+                heapq.heappush(waiting, (position > 0, next(self._arrivals), position, job))
             self._changed.notify_all()
         return job
 
@@ -76,7 +83,7 @@ class EmbeddingQueue:
         """
         with self._changed:
             self._closed = True
-            for _, _, job in itertools.chain(self._short, self._long):
+            for *_, job in itertools.chain(self._short, self._long):
                 self._finish(job, QueueFull())
             self._changed.notify_all()
         for thread in self._threads:
@@ -103,12 +110,12 @@ class EmbeddingQueue:
                 if waiting is None:
                     self._changed.wait()
                     continue
-                position, _, job = heapq.heappop(waiting)
+                *_, position, job = heapq.heappop(waiting)
                 if not job.finished.is_set():
                     return position, job
             return None
 
-    def _first(self, short_only: bool) -> list[tuple[int, int, Job]] | None:
+    def _first(self, short_only: bool) -> list[Waiting] | None:
         """The heap whose first text comes next."""
         if short_only or not self._long:
             return self._short or None

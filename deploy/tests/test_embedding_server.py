@@ -20,6 +20,7 @@ import ollama
 import pytest
 
 from deploy.local.embedding_engine import Engine, NanoEngine, OnnxEngine, clean
+from deploy.local.embedding_queue import EmbeddingQueue
 from deploy.local.embedding_weights import weights_digest
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +210,18 @@ def test_a_query_does_not_wait_for_a_batch_of_passages(server: Server) -> None:
         assert not batch.done(), "the batch was over too soon to show anything"
         assert len(batch.result().json()["embeddings"]) == 40
     assert query_seconds < (time.perf_counter() - begun) / 4
+
+
+def test_of_two_batches_the_earlier_one_ends_while_half_of_the_other_is_still_to_do(onnx_engine: Engine) -> None:
+    queue = EmbeddingQueue(onnx_engine, threads=1, max_requests=2)
+    try:
+        texts = [f"passage: {number} " + "The library lends books to students. " * 20 for number in range(8)]
+        earlier, later = queue.submit(texts, 512), queue.submit(texts, 512)
+        assert earlier.finished.wait(60)
+        assert later.left >= len(texts) - 2
+        assert later.finished.wait(60)
+    finally:
+        queue.close()
 
 
 def test_a_full_queue_answers_503_and_the_texts_in_it_are_embedded(cache: Path) -> None:
