@@ -56,3 +56,14 @@ class BoundedMultiPartParser(parsers.MultiPartParser):
         """The form's fields and files. Raises TooLarge and ParseError."""
         _require_at_most(settings.MAX_UPLOAD_BYTES + MAX_FORM_BYTES, parser_context)
         return super().parse(stream, media_type, parser_context)
+
+
+class BulkMultiPartParser(parsers.MultiPartParser):
+    """A form with several files, of at most MAX_BATCH_BYTES together."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The form's fields and files. Raises TooLarge and ParseError."""
+        _require_at_most(settings.MAX_BATCH_BYTES, parser_context)
+        return super().parse(stream, media_type, parser_context)

@@ -84,9 +84,10 @@ def register_upload(
     uploader: User,
     metadata: DocumentMetadata,
     batch: UploadBatch | None = None,
+    also: Callable[[Document], None] | None = None,
 ) -> Document:
     """Take in an uploaded file on behalf of this person. See `register`."""
-    return register(file, file_name=file_name, viewer=viewer_for(uploader), metadata=metadata, batch=batch)
+    return register(file, file_name=file_name, viewer=viewer_for(uploader), metadata=metadata, batch=batch, also=also)
 
 
 def register(
@@ -97,11 +98,13 @@ def register(
     metadata: DocumentMetadata,
     batch: UploadBatch | None = None,
     part_of: PartOf | None = None,
+    also: Callable[[Document], None] | None = None,
 ) -> Document:
     """Store the file and note the document as queued; on commit its id goes to the queue.
 
-    `batch` and `part_of` say what it came with and in. Raises UploadRejected, with nothing kept, PermissionDenied for
-    people who do not curate, and Superseded where the container's run holds it no more.
+    `batch` and `part_of` say what it came with and in; `also` is done in the transaction that writes it. Raises
+    UploadRejected, with nothing kept, PermissionDenied for people who do not curate, and Superseded where the
+    container's run holds it no more.
     """
     clearance = _permitted(viewer, metadata)
     file_name = clean_file_name(file_name)
@@ -140,6 +143,8 @@ def register(
         document.save(force_insert=True)
         document.shared_with.set(metadata.shared_with)
         document.tags.set(tags_named(metadata.tags, viewer))
+        if also:
+            also(document)
 
     store(document, file, save)
     return document

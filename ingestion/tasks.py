@@ -7,7 +7,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from ingestion import corpusversion, pipeline, reembedding, retention, reviews, statistics
+from ingestion import corpusversion, idempotency, pipeline, reembedding, retention, reviews, statistics
 from ingestion.storage import StorageAway
 
 LONGEST_PAUSE = 30
@@ -34,7 +34,8 @@ def reconcile() -> int:
 
 @shared_task(name="ingestion.mend")
 def mend() -> int:
-    """Mend documents whose rows do not fit each other (on beat, every hour)."""
+    """Mend documents whose rows do not fit each other, and forget old requests (on beat, every hour)."""
+    idempotency.forget()
     return pipeline.mend()
 
 

@@ -5,6 +5,7 @@ from ingestion.models.chunks import Chunk
 from ingestion.models.corpus import CorpusChange
 from ingestion.models.documents import WORKING, Document, DocumentType, Status, Tag, original_path
 from ingestion.models.intake import UploadBatch
+from ingestion.models.requests import IdempotencyKey
 from ingestion.models.spaces import LanguageCentre, SpaceState, Term, VectorSpace
 from ingestion.models.versions import EarlierVersion
 from ingestion.models.words import WordWeights
@@ -18,6 +19,7 @@ __all__ = [
     "Document",
     "DocumentType",
     "EarlierVersion",
+    "IdempotencyKey",
     "LanguageCentre",
     "SpaceState",
     "Status",

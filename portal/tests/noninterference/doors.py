@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
 
@@ -214,14 +215,63 @@ def api_retry(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return send(client, "post", f"/api/v1/documents/{world.document(ask.document)}/retry/")
 
 
+@door("restoring it", "api/v1/documents/<uuid:pk>/restore/", writes=True, about_a_document=True)
+def api_restore(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    return send(client, "post", f"/api/v1/documents/{world.document(ask.document)}/restore/")
+
+
+@door(
+    "its earlier versions",
+    "api/v1/documents/<uuid:pk>/versions/",
+    "api/v1/documents/<uuid:pk>/versions/<number:number>/",
+    "api/v1/documents/<uuid:pk>/versions/<number:number>/restore/",
+    writes=True,
+    about_a_document=True,
+)
+def api_versions(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    versions = f"/api/v1/documents/{world.document(ask.document)}/versions/"
+    if ask.number % 3:
+        return client.get(versions + ("1/" if ask.number % 3 == 1 else ""))
+    return send(client, "post", f"{versions}1/restore/")
+
+
+@door("replacing its file", "api/v1/documents/<uuid:pk>/file/", writes=True, about_a_document=True)
+def api_replace(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    contents = world.contents or [b"new"]
+    file = SimpleUploadedFile("again.txt", contents[ask.query % len(contents)])
+    body = encode_multipart(BOUNDARY, {"file": file})
+    path = f"/api/v1/documents/{world.document(ask.document)}/file/"
+    return client.put(path, body, content_type=MULTIPART_CONTENT)
+
+
 # --- All documents -----------------------------------------------------------------------------------------------
+
+
+LISTED: tuple[dict[str, Any], ...] = (
+    {},
+    {"tag": "secret"},
+    {"department": "Finance"},
+    {"status": ["ready", "failed"]},
+    {"doc_type": "minutes", "language": ["de", "en"]},
+)
 
 
 @door("the list of documents", "api/v1/documents/")
 def api_list(client: Client, world: World, ask: Ask) -> HttpResponseBase:
-    first = client.get("/api/v1/documents/", {"page_size": 3} if ask.number % 2 else {})
+    narrowed = LISTED[(ask.query + ask.filters) % len(LISTED)]
+    first = client.get("/api/v1/documents/", ({"page_size": 3} if ask.number % 2 else {}) | narrowed)
     following = json.loads(first.content).get("next") if ask.number == 3 else None
     return client.get(following) if following else first
+
+
+@door("several uploads", "api/v1/documents/bulk/", writes=True)
+def api_bulk(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    contents = world.contents or [b"new"]
+    files = [
+        SimpleUploadedFile(f"{number}.txt", contents[(ask.document + number) % len(contents)]) for number in range(2)
+    ]
+    said = {"file": files, "department": DEPARTMENTS[ask.query % len(DEPARTMENTS)], "doc_type": TYPES[0]}
+    return client.post("/api/v1/documents/bulk/", said, headers={"Idempotency-Key": "the same"})
 
 
 @door("an upload", "api/v1/documents/", writes=True)
