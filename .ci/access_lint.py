@@ -49,8 +49,8 @@ BY_KEY = frozenset({"pk", "id", "in", "exact", "isnull"})
 
 VIEWER_FIELDS = frozenset(
     {
-        "admitted", "campus_id", "clearance", "curated", "departments", "every_department", "librarian", "phase",
-        "role", "seen_as", "user_id", "within",
+        "admitted", "campus_id", "clearance", "curated", "departments", "every_department", "languages", "librarian",
+        "phase", "role", "seen_as", "user_id", "within",
     }
 )  # fmt: skip
 """Fields of accounts.clearance.Viewer."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.http import HttpRequest
 
+from accounts import chain, spool
 from accounts.addresses import client_address
 from accounts.models import AuditEvent
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from accounts.models import User
+
+VIEWED, DOWNLOADED = "document_viewed", "document_downloaded"
+"""What people read: auditors alone see these of others, and they go with their person (migration 0003)."""
+
+READINGS = frozenset({VIEWED, DOWNLOADED})
 
 
 def note(
@@ -40,18 +47,37 @@ def note_several(
     request: HttpRequest | None = None,
 ) -> None:
     """Write acts of one kind that one request did, each with its subject and its details, in one statement."""
+    AuditEvent.objects.bulk_create(_act(action, subject, details, actor, request) for subject, details in acts)
+
+
+def note_reading(action: str, document: UUID, subject: str, *, request: HttpRequest, **details: Any) -> None:
+    """Note that somebody was shown a document (VIEWED) or given its file (DOWNLOADED).
+
+    Part of no transaction: where the database cannot take it, it waits in the spool, and the answer goes out.
+    """
+    spool.write(_act(action, subject, {"document": str(document), **details}, request.user, request))
+
+
+def erase_readings(person: User) -> int:
+    """Take what somebody read out of the trail, before they are deleted, and leave proof of it; how many acts."""
+    return chain.erase(chain.ACTS, person.pk)
+
+
+def _act(
+    action: str,
+    subject: str,
+    details: dict[str, Any],
+    actor: User | AnonymousUser | None,
+    request: HttpRequest | None,
+) -> AuditEvent:
     known = actor if actor is not None and actor.is_authenticated else None
-    seen_as = known.seen_as.seen_as if known is not None and known.seen_as is not None else ""
-    AuditEvent.objects.bulk_create(
-        AuditEvent(
-            actor=known,
-            actor_name=known.username if known is not None else "",
-            seen_as=seen_as,
-            action=action,
-            subject=subject[:200],
-            details=details,
-            address=(client_address(request) or None) if request is not None else None,
-            request_id=str(getattr(request, "request_id", "")) if request is not None else "",
-        )
-        for subject, details in acts
+    return AuditEvent(
+        actor_id=known.pk if known is not None else None,
+        actor_name=known.username if known is not None else "",
+        seen_as=known.seen_as.seen_as if known is not None and known.seen_as is not None else "",
+        action=action,
+        subject=subject[:200],
+        details=details,
+        address=(client_address(request) or None) if request is not None else None,
+        request_id=str(getattr(request, "request_id", "")) if request is not None else "",
     )

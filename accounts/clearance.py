@@ -28,6 +28,11 @@ LIBRARIANS = "Librarians"
 CURATORS = "Curators"
 """Name of the group whose members do so for those of their departments that they were given to curate."""
 
+AUDITORS = "Auditors"
+"""Name of the group whose members read the audit trail, what people searched and read included. It shows them nothing
+else: neither documents nor the pages of curators. Administrators are no auditors unless somebody makes them some, which
+the trail notes."""
+
 EVERYONE = 0
 """Stands in `readers` for 'no particular department': the whole institution. No department has this id."""
 
@@ -76,9 +81,10 @@ class Viewer:
     """What one person may see, as it stands at this request.
 
     `clearance` 0 sees nothing at all. `departments` are ids; `every_department` is the administrator's. `curated` are
-    the departments whose documents they edit. `phase` is the roll-out's that admits them, empty where there is none;
-    whoever is not `admitted` sees nothing yet. `seen_as` says as whom a curator looks, where it is not as themselves:
-    then a document must also be for one of the curator's own departments (`within`; None: they have every one).
+    the departments whose documents they edit. `campus_id` and `languages` order what is found and hide nothing. `phase`
+    is the roll-out's that admits them, empty where there is none; whoever is not `admitted` sees nothing yet. `seen_as`
+    says as whom a curator looks, where it is not as themselves: then a document must also be for one of the curator's
+    own departments (`within`; None: they have every one).
     """
 
     role: str
@@ -93,6 +99,7 @@ class Viewer:
     phase: str = ""
     seen_as: str = ""
     within: frozenset[int] | None = None
+    languages: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def affiliated(self) -> bool:
@@ -118,6 +125,7 @@ class Viewer:
             tuple(sorted(self.departments)),
             None if self.within is None else tuple(sorted(self.within)),
             self.campus_id,
+            tuple(sorted(self.languages)),
             bool(self.seen_as),
         )
 
@@ -177,7 +185,8 @@ def viewer_for(user: User | AnonymousUser) -> Viewer:
         departments=belongs.departments,
         every_department=user.role == Role.ADMIN,
         user_id=user.pk,
-        campus_id=user.campus_id,
+        campus_id=user.preferred_campus_id or user.campus_id,
+        languages=frozenset(user.languages),
         librarian=librarian,
         curated=curated,
         admitted=admission.admitted,
@@ -235,6 +244,21 @@ class RestrictedQuerySet(models.QuerySet[Any]):
             Q(visible_until__isnull=True) | Q(visible_until__gt=now),
             is_searchable=True,
         )
+
+
+def rule_for(viewer: Viewer) -> tuple[object, ...]:
+    """What the SQL of `visible_to` follows from: wherever this is equal, so is that, and it may be kept.
+
+    The rule's own code is in it: exchange the rule, and nothing is known of the new one.
+    """
+    return (
+        RestrictedQuerySet.visible_to,
+        _access_met,
+        viewer.clearance,
+        viewer.every_department,
+        viewer.departments,
+        viewer.within,
+    )
 
 
 class CuratedQuerySet(RestrictedQuerySet):

@@ -51,29 +51,29 @@ class Counters:
         self._away = False
         self._ask_again_at = 0.0
 
-    def take(self, counter: str, whose: str, *, a_minute: int) -> int | None:
-        """Count one request against `whose` counter of this name.
+    def take(self, counter: str, whose: str, *, a_minute: int, requests: int = 1) -> int | None:
+        """Count so many requests against `whose` counter of this name.
 
-        None when it is within the limit; otherwise it is not counted, and the answer is how many whole seconds from now
-        the next one will be (at least 1). Never raises because of Valkey.
+        None when they are within the limit; otherwise none is counted, and the answer is how many whole seconds from
+        now the next one will be (at least 1). Never raises because of Valkey.
         """
-        return self._ask(counter, whose, a_minute, spend=True)
+        return self._ask(counter, whose, a_minute, requests)
 
     def spent(self, counter: str, whose: str, *, a_minute: int) -> int | None:
         """As `take`, without counting anything: whether the next request would be refused."""
-        return self._ask(counter, whose, a_minute, spend=False)
+        return self._ask(counter, whose, a_minute, 0)
 
-    def _ask(self, counter: str, whose: str, a_minute: int, *, spend: bool) -> int | None:
+    def _ask(self, counter: str, whose: str, a_minute: int, requests: int) -> int | None:
         if self._may_ask():
             try:
-                answer = _decide(self._shared, counter, whose, a_minute, spend=spend)
+                answer = _decide(self._shared, counter, whose, a_minute, requests)
             except RedisError as error:
                 self._note_away(error)
             else:
                 self._note_back()
                 return answer
         COUNTED_LOCALLY.inc()
-        return _decide(self._local, counter, whose, max(1, a_minute // self._processes), spend=spend)
+        return _decide(self._local, counter, whose, max(1, a_minute // self._processes), requests)
 
     def _may_ask(self) -> bool:
         """Whether to try Valkey. While it is away one thread at a time does, and only after a pause."""
@@ -100,10 +100,10 @@ class Counters:
             logger.info("throttles count in Valkey again")
 
 
-def _decide(limiter: MovingWindowRateLimiter, counter: str, whose: str, a_minute: int, *, spend: bool) -> int | None:
-    """None where one more is within the limit, else the seconds until it is."""
+def _decide(limiter: MovingWindowRateLimiter, counter: str, whose: str, a_minute: int, requests: int) -> int | None:
+    """None where so many (0: one, which is not counted) are within the limit, else the seconds until one is."""
     limit = RateLimitItemPerMinute(a_minute)
-    within = limiter.hit(limit, counter, whose) if spend else limiter.test(limit, counter, whose)
+    within = limiter.hit(limit, counter, whose, cost=requests) if requests else limiter.test(limit, counter, whose)
     if within:
         return None
     oldest_leaves_at, left = limiter.get_window_stats(limit, counter, whose)

@@ -154,7 +154,11 @@ def _other(state: Mapping[str, Any], own: Viewer) -> tuple[str, Viewer] | None:
     """The one looked as, read from the database now; None where there is nobody any more whom this viewer may be."""
     if "person" in state:
         person = User.objects.filter(pk=state["person"], is_active=True).first() if own.role == Role.ADMIN else None
-        return (person_label(person), viewer_for(person)) if person else None
+        if person is None:
+            return None
+        # What they prefer is theirs alone, and the order of hits would tell it.
+        person.preferred_campus_id, person.languages = None, []
+        return person_label(person), viewer_for(person)
     if state["role"] == ANONYMOUS_ROLE:
         return role_label(ANONYMOUS_ROLE, []), viewer_for(AnonymousUser())
     departments = dict(Department.objects.filter(pk__in=state["departments"]).values_list("pk", "name"))

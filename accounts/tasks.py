@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts import tokens
+from accounts import anchors, chain, spool, tokens
 
 
 @shared_task(name="accounts.purge_tokens")
@@ -16,3 +16,16 @@ def purge_tokens() -> int:
 def clear_sessions() -> None:
     """Delete sessions that have ended (on beat, hourly): anybody can begin one by starting to sign in."""
     SessionStore.clear_expired()
+
+
+@shared_task(name="accounts.seal_audit")
+def seal_audit() -> int:
+    """Give new events of the audit trail their places in its chains (on beat, every 15 seconds); how many they were."""
+    spool.replay()
+    return chain.seal()
+
+
+@shared_task(name="accounts.anchor_audit")
+def anchor_audit() -> None:
+    """Tell the log, and AUDIT_ANCHOR, where the chains end (on beat, every five minutes)."""
+    anchors.anchor()

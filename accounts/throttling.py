@@ -108,9 +108,9 @@ def _scaled(a_minute: int) -> int:
     return max(1, int(a_minute * settings.THROTTLE_FACTOR))
 
 
-def _take(counter: str, whose: str, a_minute: int) -> Refusal | None:
+def _take(counter: str, whose: str, a_minute: int, requests: int = 1) -> Refusal | None:
     limit = _scaled(a_minute)
-    retry_after = counters().take(counter, whose, a_minute=limit)
+    retry_after = counters().take(counter, whose, a_minute=limit, requests=requests)
     if retry_after is None:
         return None
     REFUSED.labels(counter).inc()
@@ -126,19 +126,22 @@ def _spent(counter: str, request: HttpRequest, a_minute: int) -> Refusal | None:
     return Refusal(limit, retry_after)
 
 
-def count_request(request: HttpRequest, user: User | AnonymousUser, *, counter: str, times: int = 1) -> Refusal | None:
+def count_request(
+    request: HttpRequest, user: User | AnonymousUser, *, counter: str, times: int = 1, requests: int = 1
+) -> Refusal | None:
     """Count a request against its person or address, and against its address' ceiling; None when both have room.
 
-    The own limit comes first, so that what it refuses takes nothing from the others at the same address.
+    The own limit comes first, so that what it refuses takes nothing from the others at the same address. One that is
+    to be answered like several counts as so many `requests`; `times` is on the limit.
     """
     if not settings.THROTTLE_FACTOR:
         return None
     address = address_of(request)
     if user.is_authenticated:
-        own = _take(counter, f"person-{user.pk}", REQUESTS_A_MINUTE[user.role] * times)
+        own = _take(counter, f"person-{user.pk}", REQUESTS_A_MINUTE[user.role] * times, requests)
     else:
-        own = _take(counter, f"address-{address}", REQUESTS_A_MINUTE[ANONYMOUS_ROLE] * times)
-    return own or _take("ceiling", f"address-{address}", settings.ADDRESS_REQUESTS_A_MINUTE)
+        own = _take(counter, f"address-{address}", REQUESTS_A_MINUTE[ANONYMOUS_ROLE] * times, requests)
+    return own or _take("ceiling", f"address-{address}", settings.ADDRESS_REQUESTS_A_MINUTE, requests)
 
 
 def refused_unasked(request: HttpRequest) -> Refusal | None:
@@ -172,6 +175,12 @@ def count_api_request(request: Request, user: User | AnonymousUser) -> None:
         of_request[COUNTED] = True
         if refusal := count_request(request, user, counter="api"):
             raise TooMany(refusal)
+
+
+def count_further(request: Request, requests: int) -> None:
+    """Count that a request, which has been counted as one, asks as much as so many more. Raises TooMany."""
+    if requests and (refusal := count_request(request, request.user, counter="api", requests=requests)):
+        raise TooMany(refusal)
 
 
 class RoleThrottle(BaseThrottle):

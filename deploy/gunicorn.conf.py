@@ -5,6 +5,9 @@ import os
 import gunicorn.http.wsgi
 from prometheus_client import multiprocess
 
+# The database ends what takes longer before the proxy gives it up (deploy/nginx).
+os.environ.setdefault("DATABASE_STATEMENT_SECONDS", "25")
+
 wsgi_app = "portal.wsgi:application"
 bind = f"{os.environ.get('BIND_ADDRESS', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -26,6 +29,18 @@ forwarder_headers = ""
 gunicorn.http.wsgi.SERVER = "Cloister"
 accesslog = None
 errorlog = "-"
+# What the server itself says is a line like those of the portal.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "portal.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "gunicorn.access": {"handlers": [], "propagate": False},
+    },
+}
 control_socket_disable = True
 
 

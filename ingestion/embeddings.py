@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ingestion import metrics
 from ingestion.embedding_nodes import (
     REQUESTS_PER_NODE,
     EmbeddingUnavailable,
@@ -279,7 +280,8 @@ class EmbeddingClient:
         request: dict[str, Any] = {"model": self.model, "input": texts, "truncate": True, "keep_alive": KEEP_ALIVE}
         if options := OLLAMA_OPTIONS.get(self.model.split(":")[0]):
             request["options"] = options
-        vectors = self._exchange(node, "POST", "/api/embed", request, seconds).get("embeddings")
+        with metrics.embedding(node.url, len(texts)):
+            vectors = self._exchange(node, "POST", "/api/embed", request, seconds).get("embeddings")
         if not isinstance(vectors, list) or len(vectors) != len(texts):
             raise NodeFault(f"{node.url} did not answer {len(texts)} texts with as many vectors")
         return vectors

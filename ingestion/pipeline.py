@@ -19,6 +19,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from ingestion import metrics
 from ingestion.chunking import ChunkDraft
 from ingestion.chunkrows import chunk_row, drafts_of
 from ingestion.drift import mend, reconcile
@@ -103,18 +104,23 @@ def ingest(document_id: UUID, *, again: bool = False) -> None:
             return
         reading: _Reading | None = None
         if document.recipe != recipe_of(document):
-            reading = _read(document, run)
-            document = _write(document, run, reading)
+            with metrics.stage("reading"):
+                reading = _read(document, run)
+            with metrics.stage("writing"):
+                document = _write(document, run, reading)
         if document.status != Status.READY:
             recipe = recipe_of(document)
             while not _serve(document_id, run, recipe, reading):
-                embed(document_id, run, document.title)
+                with metrics.stage("embedding"):
+                    embed(document_id, run, document.title)
+        metrics.RUNS.labels("ready", "").inc()
     except Superseded:
         logger.info("document %s: superseded", document_id)
     except ExtractionError as error:
         _fail(document_id, run, error.reason, str(error))
     except EmbeddingUnavailable as error:
         logger.warning("document %s waits for an embedding node: %s", document_id, error)
+        metrics.RUNS.labels("waiting", "").inc()
         Document.objects.filter(pk=document_id, run=run).update(
             error_reason=UNAVAILABLE,
             error=MODEL_CHANGED if isinstance(error, ModelChanged) else WAITING,
@@ -279,6 +285,7 @@ def _flaws(document: Document, by_words_only: int, reading: _Reading | None) -> 
 def _fail(document_id: UUID, run: UUID, reason: str, explanation: str) -> None:
     """Set the document failed, if the run still holds it. What it served before it goes on serving."""
     logger.warning("document %s failed: %s", document_id, reason)
+    metrics.RUNS.labels("failed", reason).inc()
     if Document.objects.filter(pk=document_id).exclude(next_sha256="").exists():
         explanation += " The file before it is still the one in use."
     Document.objects.filter(pk=document_id, run=run).exclude(status=Status.ARCHIVED).update(

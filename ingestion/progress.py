@@ -31,6 +31,18 @@ def counts(documents: QuerySet[Document] | None = None) -> dict[str, int]:
     return {status.value: found.get(status, 0) for status in Status}
 
 
+def counts_and_reasons() -> tuple[dict[str, int], dict[tuple[str, ...], float]]:
+    """As `counts`, and how many documents have which state for which reason, of those that have one."""
+    found = Document.objects.order_by().values_list("status", "error_reason").annotate(count=Count("pk"))
+    by_state = dict.fromkeys((status.value for status in Status), 0)
+    by_reason: dict[tuple[str, ...], float] = {}
+    for status, reason, count in found:
+        by_state[status] += count
+        if reason:
+            by_reason[status, reason] = count
+    return by_state, by_reason
+
+
 def waiting_chunks() -> int:
     """How many chunks still wait for their vector."""
     waiting = Chunk.objects.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,12 +27,13 @@ class BucketStorage(S3Storage):
     """A private bucket. Files are read as a stream: none is held in memory or copied to a disk first."""
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        """The stored file, to be read once from its beginning. Raises FileNotFoundError, and StorageAway."""
+        """The stored file, to be read once and forwards. Raises FileNotFoundError, and StorageAway."""
         if mode != "rb":
             raise ValueError("stored originals are only read")
+        stored = self.bucket.Object(self._normalize_name(name))
         with _told_apart(name):
-            answer = self.bucket.Object(self._normalize_name(name)).get()
-        return _Stream(answer["Body"], name, answer["ContentLength"])
+            answer = stored.get()
+        return _Stream(answer["Body"], name, answer["ContentLength"], lambda first: stored.get(Range=f"bytes={first}-"))
 
     def _save(self, name: str, content: File[bytes]) -> str:
         with _told_apart(name):
@@ -60,11 +61,21 @@ class BucketStorage(S3Storage):
 
 
 class _Stream(_File):
-    """What the service sends, as it comes; it cannot be rewound."""
+    """What the service sends, as it comes; it cannot be rewound, but asked for again from another byte on."""
 
-    def __init__(self, body: IO[bytes], name: str, size: int) -> None:
+    def __init__(self, body: IO[bytes], name: str, size: int, again: Callable[[int], Any]) -> None:
         super().__init__(body, name)
         self.size = size
+        self._again = again
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go on from this byte, counted from the beginning of the file. Raises FileNotFoundError, and StorageAway."""
+        if whence:
+            raise ValueError("counted from the beginning only")
+        self.close()
+        with _told_apart(str(self.name)):
+            self.file = self._again(offset)["Body"]
+        return offset
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """Blocks in order."""

@@ -18,6 +18,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts.arrival import viewer_of
 from accounts.pages import SignOutPage
 from ingestion.attention import attention_for
+from search.curation import broken_bets
 from search.goldenruns import fall_for
 
 SHUT_ADDRESSES = frozenset({"view_on_site", "search"})
@@ -37,12 +38,13 @@ class PortalAdminSite(UnfoldAdminSite):
     index_template = "admin/home.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Whether this person curates or administers (derived from role and groups, never stored).
+        """Whether this person curates, administers or audits (derived from role and groups, never stored).
 
         Not while they look as somebody else: then they only read.
         """
         user = request.user
-        return user.is_active and user.is_authenticated and user.is_staff and user.seen_as is None
+        enters = user.is_active and user.is_authenticated and user.seen_as is None
+        return enters and (user.is_staff or user.is_auditor)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """The admin's addresses, without those that would go round the access rule."""
@@ -84,5 +86,6 @@ class PortalAdminSite(UnfoldAdminSite):
         if request.headers.get("HX-Request"):
             return TemplateResponse(request, "admin/attention.html", context)
         context["golden_fall"] = fall_for(viewer_of(request))
+        context["broken_bets"] = broken_bets(viewer_of(request))
         home: TemplateResponse = super().index(request, context)
         return home

@@ -15,9 +15,12 @@ app.autodiscover_tasks()
 
 @worker_init.connect
 def prepare_worker(**_: Any) -> None:
-    """A worker says where the settings name another model than the one that is in use, and makes ready to read."""
+    """A worker says where the settings name another model than the one that is in use, makes ready to read, and tells
+    Prometheus what it counts where nobody else does."""
     from ingestion import extraction
     from ingestion.vectorspace import prepare_process
+    from portal.metrics.worker import serve
 
     prepare_process()
     extraction.prepare()
+    serve()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
-import uuid
+import time
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -18,33 +16,39 @@ from whitenoise.middleware import WhiteNoiseFileResponse
 
 from accounts.throttling import TooMany, count_wrong_credentials, refused_unasked
 from ingestion.storage import StorageAway
+from portal.logs import note_request
+from portal.metrics.requests import count_request, kind_and_view
 from portal.problems import problem_response, signed_in
+from portal.tracing import ACCEPTABLE_ID, new_id, request_id
 
 logger = logging.getLogger(__name__)
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that is being answered; empty outside requests."""
-
 MAX_FORM_BYTES = 1024 * 1024
-
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Gives every request an id, or keeps a well-formed one that came in, and sends it back as `X-Request-ID`."""
+    """Gives every request an id, or keeps a well-formed one that came in, and sends it back as `X-Request-ID`.
+
+    It stands above all others, and so it counts and times every request, however it is answered.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
-        current = given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+        current = given if ACCEPTABLE_ID.fullmatch(given) else new_id()
         token = request_id.set(current)
         request.request_id = current  # type: ignore[attr-defined]
+        started = time.perf_counter()
         try:
             response = self.get_response(request)
+            seconds = time.perf_counter() - started
+            kind, view = kind_and_view(request)
+            count_request(kind, view, response.status_code, seconds)
+            note_request(request, kind, view, response.status_code, seconds)
         finally:
             request_id.reset(token)
         response["X-Request-ID"] = current
@@ -163,8 +167,13 @@ class DatabaseAwayMiddleware:
         if not isinstance(exception, OperationalError | InterfaceError):
             return None
         logger.exception("database away")
-        if request.path.startswith("/api/"):
-            return problem_response(503, "The database cannot be reached. Try again shortly.", retry_after=5)
-        response = render(request, "503.html", status=503)
-        response["Retry-After"] = "5"
-        return response
+        return database_away(request)
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """503 without the database: a problem for machines and a plain page for people."""
+    if request.path.startswith("/api/"):
+        return problem_response(503, "The database cannot be reached. Try again shortly.", retry_after=5)
+    response = render(request, "503.html", status=503)
+    response["Retry-After"] = "5"
+    return response

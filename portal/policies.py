@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from csp.constants import NONCE, NONE, SELF
+
+if TYPE_CHECKING:
+    from wsgiref.headers import Headers
 
 UNUSED_FEATURES: dict[str, list[str]] = {
     feature: []
@@ -18,6 +21,20 @@ UNUSED_FEATURES: dict[str, list[str]] = {
     )
 }  # fmt: skip
 """What browsers offer and no page here uses is off, so that injected markup could not use it either."""
+
+
+PDF_WORKER = "pdf.worker.min"
+"""What the name of the script begins with that reads PDFs in a process of its own (static/vendor/pdfjs)."""
+
+PDF_WORKER_POLICY = "default-src 'none'; connect-src 'self'; script-src 'wasm-unsafe-eval'"
+"""A worker has the policy of its own script. This one fetches from here, and runs no code but its own and the decoders
+of pictures that it fetches (WebAssembly). No page may do that."""
+
+
+def static_headers(headers: Headers, path: str, url: str) -> None:
+    """What WhiteNoise sends with a static file: the policy of all pages, unless it has one of its own by now."""
+    if url.rpartition("/")[2].startswith(PDF_WORKER):
+        headers["Content-Security-Policy"] = PDF_WORKER_POLICY
 
 
 def content_security_policy(*, form_targets: Iterable[str], tls: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ CONTENT_TYPE = "application/problem+json"
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     """The body of a problem: title, status, detail, the request's id, and further members."""
-    from portal.middleware import request_id
+    from portal.tracing import request_id
 
     return {
         "type": "about:blank",

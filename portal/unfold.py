@@ -10,14 +10,24 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from accounts.auditors import audits
+
 
 def _administers(request: HttpRequest) -> bool:
     """Whether the menu shows what only administrators open. The pages themselves ask again."""
     return bool(request.user.is_superuser)
 
 
+def _audits(request: HttpRequest) -> bool:
+    return audits(request)
+
+
 def _uploads(request: HttpRequest) -> bool:
     return request.user.has_perm("ingestion.add_document")
+
+
+LOOKS_AFTER_SEARCH = "search.admin.permission.looks_after_search"
+"""By its name: the settings are read before the models are there."""
 
 
 def _at(name: str) -> Any:
@@ -133,6 +143,20 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     {
+                        "title": "Best bets",
+                        "icon": "keep",
+                        "link": reverse_lazy("admin:search_bestbet_changelist"),
+                        "active": _below("admin:search_bestbet_changelist"),
+                        "permission": LOOKS_AFTER_SEARCH,
+                    },
+                    {
+                        "title": "Synonyms",
+                        "icon": "join",
+                        "link": reverse_lazy("admin:search_synonymgroup_changelist"),
+                        "active": _below("admin:search_synonymgroup_changelist"),
+                        "permission": LOOKS_AFTER_SEARCH,
+                    },
+                    {
                         "title": "Golden queries",
                         "icon": "target",
                         "link": reverse_lazy("admin:search_goldenquery_changelist"),
@@ -212,7 +236,14 @@ UNFOLD: dict[str, Any] = {
                         "icon": "history",
                         "link": reverse_lazy("admin:accounts_auditevent_changelist"),
                         "active": _below("admin:accounts_auditevent_changelist"),
-                        "permission": _administers,
+                        "permission": lambda request: _administers(request) or _audits(request),
+                    },
+                    {
+                        "title": "Searches",
+                        "icon": "manage_search",
+                        "link": reverse_lazy("admin:search_searchevent_changelist"),
+                        "active": _below("admin:search_searchevent_changelist"),
+                        "permission": _audits,
                     },
                 ],
             },

@@ -8,7 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from accounts.api import MeView, TokenRefreshView, TokenRevokeView, TokenView
 from accounts.seeing_pages import see_as_end_page, see_as_page, see_as_person_page
-from portal import health, metrics
+from portal import health
+from portal.metrics import page as metrics
 
 # Swagger UI loads its scripts by address, makes markup of strings, and has one inline style sheet of its own, which is
 # let through by its hash. On that page alone; it shows nothing that a person wrote.
@@ -36,6 +37,7 @@ api = [
 
 urlpatterns = [
     path("", include("search.urls")),
+    path("mine/", include("search.mine.urls")),
     path("accounts/", include("accounts.urls")),
     path("see-as/", see_as_page, name="see-as"),
     path("see-as/person/", see_as_person_page, name="see-as-person"),

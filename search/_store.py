@@ -75,6 +75,18 @@ class Store:
         milliseconds = max(1, round(seconds * 1000))
         self._ask(lambda server, full_key: server.set(full_key, value, px=milliseconds), key)
 
+    def raise_to(self, key: str, number: int, seconds: float) -> None:
+        """Keep the number under this key, unless a larger one is kept there. Raises Away."""
+
+        def raised(server: Any, full_key: str) -> None:
+            server.pipeline().zadd(full_key, {"": number}, gt=True).expire(full_key, int(seconds)).execute()
+
+        self._ask(raised, key)
+
+    def highest(self, key: str) -> int:
+        """The largest number that was kept under this key lately, up to 2^53; 0 where none was. Raises Away."""
+        return int(self._ask(lambda server, full_key: server.zscore(full_key, ""), key) or 0)
+
     def _ask(self, question: Callable[[Any, str], Answer], key: str) -> Answer | None:
         """The server's answer; None where it refuses (no room, or something of another kind under the key)."""
         given = _allowance.get() or _Allowance()

@@ -12,16 +12,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.acting import ACTING_FOR, act_for, asked_for
 from accounts.arrival import viewer_of
 from accounts.models import Scope
 from accounts.parsing import BoundedJSONParser
 from accounts.permissions import MaySearch
 from ingestion.models import Document
 from search import service
-from search.models import Feedback, SearchEvent, Verdict
+from search.models import Verdict
 from search.page import Hit, Passage, SearchPage
-from search.query import REPEATABLE, InvalidQuery, Mode, SearchQuery, parse_body, parse_query
+from search.preference import as_read_by
+from search.query import REPEATABLE, InvalidQuery, Mode, SearchQuery, Sort, parse_body, parse_query
 from search.suggest import suggestions
+from search.verdicts import note_verdict
 
 
 class HitDocumentSerializer(serializers.Serializer[object]):
@@ -115,8 +118,13 @@ class SearchBodySerializer(serializers.Serializer[object]):
     query = serializers.CharField(max_length=500, required=False, help_text="Required where there is no filter.")
     filters = FiltersSerializer(required=False)
     mode = serializers.ChoiceField(choices=[mode.value for mode in Mode], required=False)
+    sort = serializers.ChoiceField(choices=[sort.value for sort in Sort], required=False)
     page = serializers.IntegerField(min_value=1, max_value=1000, required=False)
     page_size = serializers.IntegerField(min_value=1, max_value=50, required=False)
+    acting_for = serializers.CharField(
+        required=False, max_length=150,
+        help_text="User name of a person: for API keys of the scope `act`, which then see what both may see.",
+    )
 
 
 def passage_json(passage: Passage) -> dict[str, Any]:
@@ -172,8 +180,10 @@ QUERY_PARAMETERS = [
     OpenApiParameter("reviewed_after", {"type": "string", "format": "date"}),
     OpenApiParameter("reviewed_before", {"type": "string", "format": "date"}),
     OpenApiParameter("mode", str, enum=[mode.value for mode in Mode]),
+    OpenApiParameter("sort", str, enum=[sort.value for sort in Sort]),
     OpenApiParameter("page", int),
     OpenApiParameter("page_size", int),
+    OpenApiParameter("acting_for", str, description="As in a body."),
 ]
 
 
@@ -187,21 +197,27 @@ class SearchView(APIView):
     @extend_schema(parameters=QUERY_PARAMETERS, responses=SearchPageSerializer)
     def get(self, request: Request) -> Response:
         """Search by query string."""
-        return self._answer(request, parse_query, request.query_params)
+        return self._answer(request, parse_query, request.query_params, asked_for(request.query_params))
 
     @extend_schema(request=SearchBodySerializer, responses=SearchPageSerializer)
     def post(self, request: Request) -> Response:
         """Search by JSON body."""
-        return self._answer(request, parse_body, request.data)
+        name, body = asked_for(request.data), request.data
+        if isinstance(body, dict):
+            body = {key: value for key, value in body.items() if key != ACTING_FOR}
+        return self._answer(request, parse_body, body, name)
 
     @staticmethod
-    def _answer(request: Request, parse: Any, data: Any) -> Response:
+    def _answer(request: Request, parse: Any, data: Any, acting_for: str | None) -> Response:
+        if acting_for:
+            act_for(request, acting_for)
         try:
             query: SearchQuery = parse(data)
         except InvalidQuery as error:
             raise serializers.ValidationError(error.errors) from None
         request_id = str(getattr(request, "request_id", ""))
-        page = service.search(query, viewer=viewer_of(request), request_id=request_id, endpoint="api")
+        viewer = as_read_by(request, viewer_of(request))
+        page = service.search(query, viewer=viewer, request_id=request_id, endpoint="api")
         return Response(page_json(page, request_id))
 
 
@@ -261,12 +277,5 @@ class FeedbackView(APIView):
         """Note the verdict on a document that the person may see, as the answer to a search of their own."""
         given = FeedbackSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        viewer = viewer_of(request)
-        search = get_object_or_404(SearchEvent, pk=given.validated_data["search_id"], user=viewer.user_id)
-        document = get_object_or_404(Document.objects.visible_to(viewer), pk=given.validated_data["document_id"])
-        Feedback.objects.update_or_create(
-            search=search,
-            document=document,
-            defaults={"user_id": viewer.user_id, "verdict": given.validated_data["verdict"]},
-        )
+        note_verdict(**given.validated_data, viewer=viewer_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

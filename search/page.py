@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,42 @@ class HitDocument:
     priority: int
     last_reviewed: date | None
 
+    @classmethod
+    def of(
+        cls,
+        pk: UUID,
+        title: str,
+        file_name: str,
+        department: str,
+        campus: str | None,
+        doc_type: str,
+        doc_type_name: str,
+        clearance: int,
+        language: str,
+        priority: int,
+        last_reviewed: date | None,
+    ) -> HitDocument:
+        """What is shown of a document with these columns (DOCUMENT_COLUMNS), which may lack a title or a campus."""
+        return cls(
+            id=str(pk),
+            title=title or file_name,
+            department=department,
+            campus=campus or "",
+            doc_type=doc_type,
+            doc_type_name=doc_type_name,
+            clearance=clearance,
+            language=language,
+            priority=priority,
+            last_reviewed=last_reviewed,
+        )
+
+
+DOCUMENT_COLUMNS = (
+    "pk", "title", "file_name", "department__name", "campus__name", "doc_type__slug", "doc_type__name", "clearance",
+    "language", "priority", "last_reviewed",
+)  # fmt: skip
+"""The columns of a document that HitDocument.of takes, in its order."""
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -37,11 +74,13 @@ class Passage:
 
 @dataclass(frozen=True)
 class Hit:
-    """One document with its best passages, best first. `combined_score` orders the hits."""
+    """One document with its best passages, best first. `combined_score` orders the hits, but for those
+    that librarians have `chosen`, which stand first."""
 
     document: HitDocument
     passages: tuple[Passage, ...]
     combined_score: float
+    chosen: bool = False
 
     @property
     def best(self) -> Passage:
@@ -64,7 +103,8 @@ class SearchPage:
 
     `degraded` says in codes what the answer had to do without: `embedding_unavailable` means words only.
     `words_found` is false when no match holds any of the query's words: then all are near in meaning at best.
-    `response_time` is in seconds. `count` is the number of documents that matched, of which this page shows some.
+    `response_time` is in seconds. `count` is the number of documents that matched, of which this page shows some;
+    where it is `bounded`, more than these may match, and neither they nor the facets' counts go further.
     """
 
     query: str
@@ -82,3 +122,4 @@ class SearchPage:
     from_cache: bool = False
     words_found: bool = True
     page_count: int = field(default=1)
+    bounded: bool = False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.formats import date_format
 from django.utils.functional import Promise
@@ -15,7 +17,8 @@ from django.utils.translation import get_language_info
 from django.utils.translation import gettext_lazy as _
 
 from search.page import FacetValue, Hit, Passage, SearchPage
-from search.query import MAX_PAGE, SearchQuery
+from search.query import MAX_PAGE, SearchQuery, Sort
+from search.reviewed import ReviewAge, review_age
 
 FACETS: dict[str, Promise] = {
     "doc_type": _("Type"),
@@ -33,8 +36,18 @@ FILTER_NAMES: dict[str, Promise] = {
     "reviewed_before": _("Reviewed before"),
 }
 
-DATES = ("reviewed_after", "reviewed_before")
-"""The filters whose values are dates."""
+DATES: dict[str, Promise] = {"reviewed_after": _("from %(day)s"), "reviewed_before": _("before %(day)s")}
+"""The filters whose values are dates, and how these read."""
+
+SORTS: dict[Sort, Promise] = {Sort.RELEVANCE: _("Best match"), Sort.NEWEST: _("Newest first")}
+"""In which orders the hits can stand."""
+
+REVIEWED_WITHIN: dict[int, Promise] = {
+    365: _("In the last year"),
+    2 * 365: _("In the last two years"),
+    5 * 365: _("In the last five years"),
+}
+"""Days since the last review that are offered as a filter."""
 
 GENERIC_LANGUAGES: dict[str, Promise] = {"zh": _("Chinese"), "no": _("Norwegian")}
 """Languages that documents have without saying which written form, which is all that Django has names for."""
@@ -80,6 +93,15 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of several ways to have the answer; `selected` is the one that is on."""
+
+    label: str
+    url: str
+    selected: bool
+
+
+@dataclass(frozen=True)
 class PageLink:
     """A page of the answer; `number` is None for a gap."""
 
@@ -99,10 +121,11 @@ class PassageLink:
 
 @dataclass(frozen=True)
 class HitLink:
-    """A hit with the addresses of its passages, best first."""
+    """A hit with the addresses of its passages, best first, and how long ago it was reviewed."""
 
     hit: Hit
     passages: tuple[PassageLink, ...]
+    age: ReviewAge | None = None
 
     @property
     def url(self) -> str:
@@ -120,6 +143,8 @@ class Answer:
     facets: tuple[FacetGroup, ...]
     chips: tuple[Chip, ...]
     pages: tuple[PageLink, ...]
+    sorts: tuple[Choice, ...]
+    reviewed: tuple[Choice, ...]
     first_position: int
     previous_url: str
     next_url: str
@@ -130,6 +155,17 @@ class Answer:
     def carried(self) -> list[tuple[str, str]]:
         """What the search form sends along with new words: filters, mode and page size."""
         return [(name, value) for name, value in parse_qsl(self.query.with_page(1).querystring()) if name != "q"]
+
+    @property
+    def carried_by_dates(self) -> list[tuple[str, str]]:
+        """What the form of dates sends along: the whole search but its dates."""
+        undated = replace(self.query, reviewed_after=None, reviewed_before=None, page=1)
+        return parse_qsl(undated.querystring())
+
+    @property
+    def querystring(self) -> str:
+        """What this page asks, as a form can bring it back."""
+        return self.query.querystring()
 
     @property
     def first_url(self) -> str:
@@ -183,14 +219,17 @@ def search_url(query: SearchQuery) -> str:
 def present(query: SearchQuery, page: SearchPage) -> Answer:
     """The answer to `query`, with all its links."""
     facets = tuple(_facet(query, name, page.facets.get(name, ())) for name in FACETS)
+    today = timezone.localdate()
     current, last = page.page, min(page.page_count, MAX_PAGE)
     return Answer(
         query=query,
         page=page,
-        hits=tuple(_hit(query, hit) for hit in page.hits),
+        hits=tuple(_hit(query, hit, today) for hit in page.hits),
         facets=tuple(facet for facet in facets if facet.values),
         chips=_chips(query, page),
         pages=_pages(query, current, last) if last > 1 else (),
+        sorts=_sorts(query) if query.text and page.count > 1 else (),
+        reviewed=_reviewed(query, today),
         first_position=(current - 1) * page.page_size + 1,
         previous_url=search_url(query.with_page(current - 1)) if 1 < current <= last else "",
         next_url=search_url(query.with_page(current + 1)) if current < last else "",
@@ -206,6 +245,8 @@ def _correction_url(query: SearchQuery, text: str | None) -> str:
 
 
 def _label(name: str, value: str, label: str) -> str:
+    if name in DATES:
+        return str(DATES[name] % {"day": _date(value)})
     return language_name(value) if name == "language" else label
 
 
@@ -238,7 +279,7 @@ def _chips(query: SearchQuery, page: SearchPage) -> tuple[Chip, ...]:
         labels = {facet.value: facet.label for facet in page.facets.get(name, ())}
         values: list[Any] = value if isinstance(value, list) else [value]
         for one in values:
-            label = _date(one) if name in DATES else _label(name, str(one), labels.get(str(one), str(one)))
+            label = _label(name, str(one), labels.get(str(one), str(one)))
             without = query.without(name, one) if isinstance(value, list) else query.without(name)
             chips.append(Chip(str(FILTER_NAMES[name]), label, search_url(without)))
     return tuple(chips)
@@ -260,8 +301,27 @@ def _pages(query: SearchQuery, current: int, last: int) -> tuple[PageLink, ...]:
     return tuple(links)
 
 
-def _hit(query: SearchQuery, hit: Hit) -> HitLink:
-    return HitLink(hit, tuple(_passage(query, hit, passage) for passage in hit.passages))
+def _sorts(query: SearchQuery) -> tuple[Choice, ...]:
+    return tuple(
+        Choice(str(label), search_url(replace(query, sort=sort, page=1)), query.sort is sort)
+        for sort, label in SORTS.items()
+    )
+
+
+def _reviewed(query: SearchQuery, today: date) -> tuple[Choice, ...]:
+    """From which day on documents may have been reviewed: choosing the one that is on takes it back."""
+    choices = []
+    for days, label in REVIEWED_WITHIN.items():
+        first = today - timedelta(days=days)
+        on = query.reviewed_after == first and query.reviewed_before is None
+        asked = replace(query, reviewed_after=None if on else first, reviewed_before=None, page=1)
+        choices.append(Choice(str(label), search_url(asked), on))
+    return tuple(choices)
+
+
+def _hit(query: SearchQuery, hit: Hit, today: date) -> HitLink:
+    passages = tuple(_passage(query, hit, passage) for passage in hit.passages)
+    return HitLink(hit, passages, review_age(hit.document.last_reviewed, today))
 
 
 def _passage(query: SearchQuery, hit: Hit, passage: Passage) -> PassageLink:

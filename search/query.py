@@ -32,6 +32,13 @@ class Mode(StrEnum):
     KEYWORD = "keyword"
 
 
+class Sort(StrEnum):
+    """In which order: the best first, or what was reviewed, or else came, last."""
+
+    RELEVANCE = "relevance"
+    NEWEST = "newest"
+
+
 @dataclass(frozen=True)
 class SearchQuery:
     """One search as it was asked. Filters narrow; an empty one asks for nothing.
@@ -51,6 +58,7 @@ class SearchQuery:
     mode: Mode = Mode.HYBRID
     page: int = 1
     page_size: int = DEFAULT_PAGE_SIZE
+    sort: Sort = Sort.RELEVANCE
 
     @property
     def meaning(self) -> str:
@@ -69,6 +77,8 @@ class SearchQuery:
             pairs += [(name, str(one)) for one in (value if isinstance(value, list) else [value])]
         if self.mode is not Mode.HYBRID:
             pairs.append(("mode", self.mode.value))
+        if self.sort is not Sort.RELEVANCE:
+            pairs.append(("sort", self.sort.value))
         if self.page_size != DEFAULT_PAGE_SIZE:
             pairs.append(("page_size", str(self.page_size)))
         if self.page != 1:
@@ -195,6 +205,11 @@ class SearchForm(forms.Form):
         choices=[(mode.value, mode.value) for mode in Mode],
         error_messages={"invalid_choice": "Choose hybrid, semantic or keyword."},
     )
+    sort = forms.ChoiceField(
+        required=False,
+        choices=[(sort.value, sort.value) for sort in Sort],
+        error_messages={"invalid_choice": "Choose relevance or newest."},
+    )
     page = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE)
     page_size = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
 
@@ -226,6 +241,7 @@ class SearchForm(forms.Form):
             reviewed_after=data["reviewed_after"],
             reviewed_before=data["reviewed_before"],
             mode=Mode(data["mode"] or Mode.HYBRID),
+            sort=Sort(data["sort"] or Sort.RELEVANCE),
             page=data["page"] or 1,
             page_size=data["page_size"] or DEFAULT_PAGE_SIZE,
         )
@@ -254,6 +270,16 @@ def parse_query(data: Mapping[str, Any]) -> SearchQuery:
     return form.to_query()
 
 
+def search_behind(given: MultiValueDict[str, Any]) -> SearchQuery | None:
+    """The search that a document's address carries along, or None. Its `page`, if any, is the document's own."""
+    asked = given.copy()
+    asked.pop("page", None)
+    try:
+        return parse_query(asked)
+    except InvalidQuery:
+        return None
+
+
 def parse_body(body: Any) -> SearchQuery:
     """The query of a JSON body `{query, filters{}, mode, page, page_size}`. Raises InvalidQuery."""
     if not isinstance(body, dict):
@@ -263,12 +289,12 @@ def parse_body(body: Any) -> SearchQuery:
         filters = {}
     if not isinstance(filters, dict):
         raise InvalidQuery({"filters": ["This must be an object."]})
-    unknown = sorted(set(body) - {"query", "q", "filters", "mode", "page", "page_size"})
+    unknown = sorted(set(body) - {"query", "q", "filters", "mode", "sort", "page", "page_size"})
     unknown += [f"filters.{name}" for name in sorted(set(filters) - set(FILTERS))]
     if unknown:
         raise InvalidQuery({name[:100]: ["Unknown field."] for name in unknown})
     flat = {"q": body.get("query", body.get("q")), **filters}
-    flat |= {name: body.get(name) for name in ("mode", "page", "page_size")}
+    flat |= {name: body.get(name) for name in ("mode", "sort", "page", "page_size")}
     if several := [name for name, value in flat.items() if name not in REPEATABLE and isinstance(value, list | dict)]:
         raise InvalidQuery({_in_body(name): ["Give one value."] for name in several})
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID
 
@@ -74,11 +74,12 @@ class Preference:
 
 @dataclass(frozen=True)
 class RankedDocument:
-    """A document with its best chunks, best first."""
+    """A document with its best chunks, best first; `chosen` where librarians put it first, whatever its score."""
 
     document_id: UUID
     score: float
     candidates: tuple[Candidate, ...]
+    chosen: bool = False
 
 
 def explained(candidate: Candidate, preference: Preference) -> dict[str, float]:
@@ -114,17 +115,48 @@ def _recency(dated: date | None, today: date | None) -> float:
 
 def combined_score(candidate: Candidate, preference: Preference) -> float:
     """similarity - (1 - words) x language bias + headroom x (weight x words + boosts): what every order goes by."""
-    return sum(explained(candidate, preference).values())
+    return _scored(candidate, preference, {})
+
+
+def _scored(candidate: Candidate, preference: Preference, recencies: dict[date | None, float]) -> float:
+    """The combined score, worked out at once: there are hundreds a search. `recencies` are those known by now."""
+    words, boosts = candidate.words, preference.boosts
+    if (recency := recencies.get(candidate.dated)) is None:
+        recency = recencies[candidate.dated] = _recency(candidate.dated, preference.today)
+    added = boosts.priority * (candidate.priority - 3) / PRIORITIES_FROM_USUAL + boosts.recency * recency
+    if preference.campus_id is not None and candidate.campus_id == preference.campus_id:
+        added += boosts.campus
+    if candidate.department_id in preference.departments:
+        added += boosts.department
+    if candidate.language in preference.languages:
+        added += boosts.language
+    if preference.approval:
+        added += boosts.popularity * preference.approval.get(candidate.document_id, 0.0)
+    added += (LEXICAL_WEIGHT if candidate.similarity else 1.0) * words
+    return candidate.similarity - (1 - words) * candidate.language_bias + candidate.headroom * added
 
 
 def rank(candidates: Iterable[Candidate], preference: Preference) -> list[RankedDocument]:
     """Documents, best first, each by its best chunk. Ties are broken by id, so that pages never overlap."""
-    by_document: dict[UUID, list[tuple[float, Candidate]]] = {}
+    # By the number that the id is: a UUID works its hash out by Python, each time.
+    by_document: dict[int, list[tuple[float, Candidate]]] = {}
+    recencies: dict[date | None, float] = {}
     for candidate in candidates:
-        by_document.setdefault(candidate.document_id, []).append((combined_score(candidate, preference), candidate))
+        scored = (_scored(candidate, preference, recencies), candidate)
+        by_document.setdefault(candidate.document_id.int, []).append(scored)
     ranked = []
-    for document_id, scored in by_document.items():
-        scored.sort(key=lambda pair: (-pair[0], pair[1].chunk_id))
-        best = tuple(candidate for _, candidate in scored[:PASSAGES_A_HIT])
-        ranked.append(RankedDocument(document_id, scored[0][0], best))
+    for of_document in by_document.values():
+        if len(of_document) > 1:
+            of_document.sort(key=lambda pair: (-pair[0], pair[1].chunk_id))
+        best = tuple(candidate for _, candidate in of_document[:PASSAGES_A_HIT])
+        ranked.append(RankedDocument(best[0].document_id, of_document[0][0], best))
     return sorted(ranked, key=lambda document: (-document.score, document.document_id))
+
+
+def pinned_first(ranked: Sequence[RankedDocument], pinned: Sequence[UUID]) -> list[RankedDocument]:
+    """The same documents, those that librarians chose before all others, in the librarians' order."""
+    if not pinned:
+        return list(ranked)
+    by_id = {document.document_id: document for document in ranked}
+    first = [replace(by_id[pk], chosen=True) for pk in pinned if pk in by_id]
+    return [*first, *(document for document in ranked if document.document_id not in pinned)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import Protocol
 
 from django.utils.safestring import SafeString, mark_safe
 
+from search.finding import spans
 from search.presentation import SECTION_SEPARATOR
 from search.snippets import matches
 
@@ -18,6 +20,12 @@ LONGEST_OVERLAP = 2400
 
 SHORTEST_OVERLAP = 12
 """Below this many characters a repetition is chance, not overlap."""
+
+RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ks", "ku", "ps", "sd", "ug", "ur", "yi"})
+"""Languages written from right to left in their usual script."""
+
+Marks = Callable[[str], Iterable[tuple[int, int]]]
+"""What tells which stretches of a text are marked."""
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+)$")
 _POINT = re.compile(r"^[ \t]*(?:[-*+•]|(\d{1,3})[.)])[ \t]+(.+)$")
@@ -54,22 +62,34 @@ class ReadPage:
     opened: bool = False
 
 
+def is_right_to_left(language: str) -> bool:
+    """Whether a language is written from right to left."""
+    return language.partition("-")[0] in RIGHT_TO_LEFT
+
+
 def read_pages(
-    chunks: Iterable[StoredChunk], *, words: str = "", passage: int | None = None, page: int | None = None
+    chunks: Iterable[StoredChunk],
+    *,
+    words: str = "",
+    sought: str = "",
+    passage: int | None = None,
+    page: int | None = None,
 ) -> list[ReadPage]:
     """The pages that these chunks, in order, make up.
 
-    Chunks overlap so that no answer is cut in two; what a chunk repeats of the one before is shown once. `words` are
-    marked. `passage` (a chunk) and `page` say what the reader came for; the page only counts without the passage.
+    Chunks overlap so that no answer is cut in two; what a chunk repeats of the one before is shown once. The
+    words of a search are marked; where something is `sought` within the document, that is, and nothing else. `passage`
+    (a chunk) and `page` say what the reader came for; the page only counts without the passage.
     """
     pages: list[ReadPage] = []
     text_before, section_before = "", ""
     above: list[int] = []
+    marks = partial(spans, sought=sought) if sought else _marks_of(words)
     for chunk in chunks:
         if not pages or pages[-1].number != chunk.page_number:
             pages.append(ReadPage(chunk.page_number, ()))
             above = []
-        html = mark_safe(render(without_overlap(text_before, chunk.text), words, above))  # noqa: S308  # nosec B308 B703  # it escapes
+        html = mark_safe(_html(without_overlap(text_before, chunk.text), marks, above))  # noqa: S308  # nosec B308 B703  # it escapes
         title = chunk.section_title.rpartition(SECTION_SEPARATOR)[2]
         shown = title if title != section_before and not _has_heading(chunk.text, title) else ""
         read = ReadPassage(html, shown, opened=chunk.pk == passage)
@@ -101,10 +121,19 @@ def render(text: str, words: str = "", above: list[int] | None = None) -> str:
     Headings start at level 3, below the page's own, and never skip a level, whatever the author did; how they look
     (`rank-N`) follows the author. `above` are the author's levels of the headings that are open, and is kept up.
     """
-    return "".join(_blocks(text.split("\n"), words, [] if above is None else above))
+    return _html(text, _marks_of(words), [] if above is None else above)
 
 
-def _blocks(lines: Sequence[str], words: str, above: list[int]) -> Iterator[str]:
+def _marks_of(words: str) -> Marks:
+    """What marks the words of a search."""
+    return partial(matches, query=words) if words else lambda text: ()
+
+
+def _html(text: str, marks: Marks, above: list[int]) -> str:
+    return "".join(_blocks(text.split("\n"), marks, above))
+
+
+def _blocks(lines: Sequence[str], marks: Marks, above: list[int]) -> Iterator[str]:
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -114,18 +143,18 @@ def _blocks(lines: Sequence[str], words: str, above: list[int]) -> Iterator[str]
             rank = len(heading[1])
             above[:] = [*(one for one in above if one < rank), rank]
             level = min(len(above) + 2, 6)
-            yield f'<h{level} class="rank-{min(rank, 4)}" dir="auto">{_marked(heading[2], words)}</h{level}>'
+            yield f'<h{level} class="rank-{min(rank, 4)}" dir="auto">{_marked(heading[2], marks)}</h{level}>'
             at += 1
         elif _FENCE.match(line):
             end = next((i for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))
-            yield f'<pre tabindex="0"><code>{_marked(chr(10).join(lines[at + 1 : end]), words)}</code></pre>'
+            yield f'<pre tabindex="0"><code>{_marked(chr(10).join(lines[at + 1 : end]), marks)}</code></pre>'
             at = end + 1
         else:
             kind = _kind(line)
             end = at + 1
             while end < len(lines) and lines[end].strip() and _continues(kind, lines[end]):
                 end += 1
-            yield _RENDERERS[kind](lines[at:end], words)
+            yield _RENDERERS[kind](lines[at:end], marks)
             at = end
 
 
@@ -142,11 +171,11 @@ def _continues(kind: str, line: str) -> bool:
     return _kind(line) == kind or (kind == "list" and _kind(line) == "paragraph")
 
 
-def _paragraph(lines: Sequence[str], words: str) -> str:
-    return f'<p dir="auto">{_marked(" ".join(line.strip() for line in lines), words)}</p>'
+def _paragraph(lines: Sequence[str], marks: Marks) -> str:
+    return f'<p dir="auto">{_marked(" ".join(line.strip() for line in lines), marks)}</p>'
 
 
-def _list(lines: Sequence[str], words: str) -> str:
+def _list(lines: Sequence[str], marks: Marks) -> str:
     points: list[str] = []
     first_number: str | None = None
     for line in lines:
@@ -155,28 +184,28 @@ def _list(lines: Sequence[str], words: str) -> str:
             points.append(point[2].strip())
         else:
             points[-1] += " " + line.strip()
-    body = "".join(f"<li>{_marked(point, words)}</li>" for point in points)
+    body = "".join(f"<li>{_marked(point, marks)}</li>" for point in points)
     if first_number:
         return f'<ol dir="auto" start="{int(first_number)}">{body}</ol>'
     return f'<ul dir="auto">{body}</ul>'
 
 
-def _table(lines: Sequence[str], words: str) -> str:
+def _table(lines: Sequence[str], marks: Marks) -> str:
     """A table whose first row is its heading when a rule follows it, which is how Markdown says so."""
     ruled = len(lines) > 1 and bool(_RULE.match(lines[1]))
     rows = [_cells(line) for line in lines if not _RULE.match(line)]
     html = []
     for position, row in enumerate(rows):
         head = ruled and position == 0
-        cells = "".join(_cell(cell, words, head=head) for cell in row)
+        cells = "".join(_cell(cell, marks, head=head) for cell in row)
         html.append(f"<thead><tr>{cells}</tr></thead>" if head else f"<tr>{cells}</tr>")
     return f'<div class="wide" tabindex="0" role="group"><table dir="auto">{"".join(html)}</table></div>'
 
 
-def _cell(text: str, words: str, *, head: bool) -> str:
+def _cell(text: str, marks: Marks, *, head: bool) -> str:
     """A cell; an empty one heads nothing."""
     tag, scope = ("th", ' scope="col"') if head and text else ("td", "")
-    return f"<{tag}{scope}>{_marked(text, words)}</{tag}>"
+    return f"<{tag}{scope}>{_marked(text, marks)}</{tag}>"
 
 
 def _cells(line: str) -> list[str]:
@@ -187,10 +216,10 @@ def _cells(line: str) -> list[str]:
 _RENDERERS = {"paragraph": _paragraph, "list": _list, "table": _table}
 
 
-def _marked(text: str, words: str) -> str:
-    """The text escaped, the words of the search in <mark>."""
+def _marked(text: str, marks: Marks) -> str:
+    """The text escaped, what is to be marked in <mark>."""
     pieces, at = [], 0
-    for left, right in matches(text, words) if words else ():
+    for left, right in marks(text):
         pieces += [escape(text[at:left]), "<mark>", escape(text[left:right]), "</mark>"]
         at = right
     return "".join([*pieces, escape(text[at:])])

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Coalesce, TruncDate
-from pgvector import Vector
 
 from accounts.clearance import Viewer
-from ingestion.models import Chunk, Document
-from search.nearest import Statement, among, by_meaning, is_enough, survey_of
+from ingestion.models import Chunk
+from search import reach
+from search.curation import MOST_PINNED, curated_sql, read_curated
+from search.metrics import SCANS
+from search.nearest import Survey, by_meaning, is_enough, survey_of
 from search.page import HitDocument
 from search.query import Mode, SearchQuery
 from search.ranking import Candidate
+from search.reach import Statement
 from search.vectors import QueryVector
-from search.words import QueryWords, allowed, asked_sql, by_words, marks_of, words_of
-
-LISTED_DOCUMENTS = 100
-"""Documents that are listed for filters without words: ten pages of ten."""
-
-Narrowable = TypeVar("Narrowable", bound=QuerySet[Any])
-
-
-def narrowed(visible: Narrowable, query: SearchQuery, prefix: str = "") -> Narrowable:
-    """What is left of visible documents (or, with the prefix `document__`, chunks) under the query's filters."""
-    named: dict[str, Any] = {
-        "department__name__in": query.departments,
-        "campus__name__in": query.campuses,
-        "doc_type__slug__in": query.doc_types,
-        "language__in": query.languages,
-        "priority__gte": query.min_priority,
-        "last_reviewed__gte": query.reviewed_after,
-        "last_reviewed__lt": query.reviewed_before,
-    }
-    visible = visible.filter(**{prefix + name: value for name, value in named.items() if value})
-    if query.tags:
-        borne = Document.tags.through.objects  # access: narrows what passed the predicate
-        tagged = borne.filter(tag__name__in=query.tags).values("document_id")
-        visible = visible.filter(**{prefix + "pk__in": tagged})
-    return visible
+from search.words import CANDIDATES_BY_WORDS, Proposal, QueryWords, asked_sql, by_words, words_of
 
 
 class SpaceChanged(Exception):
@@ -53,17 +32,29 @@ class SpaceChanged(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """The chunks that the legs propose, and what a hit shows of their documents."""
+    """The chunks that the legs propose, and what a hit shows of their documents.
+
+    `proposal` is what chunks had to satisfy to be found by their words, None where there is no more to be found by it;
+    `words_exhausted` says whether all that do are among the candidates. `pinned` are the documents that librarians put
+    first, and `synonyms` what was looked for besides (search.curation).
+    """
 
     candidates: Sequence[Candidate] = ()
     shown: Mapping[UUID, HitDocument] = field(default_factory=dict)
+    words: QueryWords = field(default_factory=QueryWords)
+    proposal: Proposal | None = None
+    words_exhausted: bool = True
+    pinned: tuple[UUID, ...] = ()
+    synonyms: tuple[str, ...] = ()
 
 
 class _Row(NamedTuple):
-    """What the statement says of a proposed chunk; `near` where it is among the nearest of all."""
+    """What the statement says of a proposed chunk: `near` where it is among the nearest of all, `by_word` where words
+    proposed it."""
 
     chunk_id: int
     near: bool
+    by_word: bool
     similarity: float | None
     language_bias: float
     coverage: float
@@ -90,36 +81,52 @@ def candidates(query: SearchQuery, *, viewer: Viewer, vector: QueryVector | None
 
     Raises SpaceChanged, before anything is compared, where the vector is not of the live space.
     """
-    visible = Chunk.objects.visible_to(viewer).order_by()
-    documents = narrowed(Document.objects.visible_to(viewer).order_by(), query)
     with transaction.atomic():
-        if not query.text:
-            return _newest(visible, documents)
-        if query.mode is Mode.SEMANTIC:
-            survey, words = survey_of(documents), marks_of(query.text)
-        else:
-            survey = survey_of(documents, asked_sql(query.text))
-            words = words_of(survey.answer, query.text)
+        scored = query.mode is not Mode.SEMANTIC
+        survey = survey_of(viewer, query, along=curated_sql(query))
+        curated = read_curated(survey.answer, query)
+        # By meaning alone no passage is scored by its words, but a mistyped one is told all the same.
+        words = curated.words if scored else replace(curated.words, words=())
         if vector is not None and survey.space_key != vector.space.key:
             raise SpaceChanged
-        # Of few documents the ids are known: the same chunks at a fraction of the time (docs/decisions/0023).
-        chunks = narrowed(visible, query, "document__") if survey.few is None else visible.filter(among(survey.few))
-        chunks = allowed(chunks, visible, words)
-        proposal = words.proposal(survey.visible_chunks, alone=vector is None)
-        by_word = [by_words(chunks, words, proposal)] if proposal else []
-        # What holds words that are required is found by their index, and compared one by one.
-        exact = survey.few is not None or bool(words.required)
+        # The filters leave the match as it is: what they narrow is what was found without them.
+        proposal = words.proposal(survey.all_chunks, alone=vector is None) if scored else None
+        chosen = _Chosen.of(query, viewer, survey, words)
+        by_word = [by_words(words, proposal, marked=not chosen.afterwards)] if proposal else []
+        pinned = [_beginnings(curated.pinned, vector)] if curated.pinned else []
 
         def ask(exact: bool, *, further: bool) -> list[_Row]:
-            near = by_meaning(survey, exact=exact, languages=query.languages, further=further) if vector else []
-            return _run(chunks, near, by_word, words, vector.numbers if vector else None)
+            near: list[Statement] = []
+            if vector:
+                near = by_meaning(
+                    survey, exact=exact, languages=query.languages, further=further, deep=chosen.afterwards
+                )
+            return _run(chosen, near, by_word, words, vector.numbers if vector else None, pinned)
 
-        rows = ask(exact, further=False)
-        if vector and not _is_enough(rows, exact):
-            rows = ask(exact, further=True)
-            if not exact and not _is_enough(rows, exact):
+        rows = ask(chosen.exact, further=False)
+        if vector:
+            SCANS.labels("exact" if chosen.exact else "index").inc()
+        if vector and not chosen.afterwards and not _is_enough(rows, chosen.exact):
+            rows = ask(chosen.exact, further=True)
+            if not chosen.exact and not _is_enough(rows, exact=False):
                 rows = ask(True, further=True)
-        return Found(_candidates(rows), {row.document_id: _shown(row) for row in rows})
+                SCANS.labels("exact_after_index").inc()
+    if chosen.afterwards:
+        # There may be more, which nobody looked for: what was found is all that is told of.
+        proposal = None
+    exhausted = proposal is None or (not proposal.newest and sum(row.by_word for row in rows) < CANDIDATES_BY_WORDS)
+    shown = _Shown(rows)
+    first = tuple(pk for pk in curated.pinned if pk in shown)[:MOST_PINNED]
+    return Found(_candidates(rows), shown, curated.words, proposal, exhausted, first, curated.synonyms)
+
+
+def _beginnings(documents: Sequence[UUID], vector: QueryVector | None) -> Statement:
+    """The nearest chunk of each of these documents, as far as it is visible; without a vector the first."""
+    order = "embedding <=> (SELECT half FROM asked)" if vector else "id"
+    return (
+        f"SELECT DISTINCT ON (document_id) id FROM visible WHERE document_id = ANY (%s) ORDER BY document_id, {order}",  # noqa: S608  # nosec B608  # our own words
+        [list(documents)],
+    )
 
 
 def by_both_ways(query: SearchQuery, *, viewer: Viewer, vector: QueryVector) -> tuple[list[float], list[float]] | None:
@@ -128,56 +135,126 @@ def by_both_ways(query: SearchQuery, *, viewer: Viewer, vector: QueryVector) -> 
     None where the index is not what such a search looks through. Raises SpaceChanged as `candidates` does. It compares
     every visible chunk, and is for measuring (search.recall).
     """
-    marks = marks_of(query.text)
-    if marks.required:
-        return None
-    visible = Chunk.objects.visible_to(viewer).order_by()
-    documents = narrowed(Document.objects.visible_to(viewer).order_by(), query)
     with transaction.atomic():
-        survey = survey_of(documents)
+        survey = survey_of(viewer, query, along=asked_sql(query.text, scored=False))
         if survey.space_key != vector.space.key:
             raise SpaceChanged
-        if survey.few is not None:
+        chosen = _Chosen.of(query, viewer, survey, words_of(survey.answer, query.text))
+        if chosen.exact or chosen.afterwards:
             return None
-        chunks = allowed(narrowed(visible, query, "document__"), visible, marks)
 
         def ask(exact: bool) -> list[float]:
             near = by_meaning(survey, exact=exact, languages=query.languages)
-            rows = _run(chunks, near, [], QueryWords(), vector.numbers)
+            rows = _run(chosen, near, [], QueryWords(), vector.numbers)
             return sorted((row.similarity for row in rows if row.near and row.similarity is not None), reverse=True)
 
         return ask(False), ask(True)
 
 
-def _newest(chunks: QuerySet[Chunk], documents: QuerySet[Document]) -> Found:
-    """The beginnings of the documents that were reviewed, or else came, last: what filters without words ask for."""
-    newest = documents.order_by(Coalesce("last_reviewed", TruncDate("created_at")).desc(), "pk")[:LISTED_DOCUMENTS]
-    place = {pk: place for place, pk in enumerate(newest.values_list("pk", flat=True))}
-    first = chunks.filter(document__in=list(place), position=0)
-    rows = _run(chunks, [], [first], QueryWords(), None) if place else []
-    rows.sort(key=lambda row: place[row.document_id])
-    return Found(_candidates(rows), {row.document_id: _shown(row) for row in rows})
+def passages(chunk_ids: Sequence[int], viewer: Viewer) -> list[tuple[int, int, str, str]]:
+    """Id, page, section and text of those of these chunks that the viewer (still) sees."""
+    if not chunk_ids:
+        return []
+    sql, params = reach.passages(viewer)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM ({sql}) AS seen WHERE id = ANY(%s)", [*params, list(chunk_ids)])  # noqa: S608  # nosec B608  # a queryset's own SQL
+        return list(cursor.fetchall())
+
+
+def of_chunks(
+    chosen: QuerySet[Chunk], visible: QuerySet[Chunk], words: QueryWords, vector: QueryVector | None
+) -> Found:
+    """These of the visible chunks as candidates, with what a hit shows: what a list by something else is made of."""
+    own = visible.values(*reach.CHUNK_COLUMNS).query.sql_with_params()
+    sql, params = chosen.values("pk").query.sql_with_params()
+    rows = _run(_Chosen(*own), [], [(sql, params)], words, vector.numbers if vector else None)
+    return Found(_candidates(rows), _Shown(rows), words)
 
 
 def _is_enough(rows: Sequence[_Row], exact: bool) -> bool:
-    return is_enough(sum(row.near for row in rows), len({row.document_id for row in rows}), exact=exact)
+    return is_enough(sum(row.near for row in rows), len({row.document_id.int for row in rows}), exact=exact)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The chunks that the legs choose from, as SQL, and how: `exact`, where each may be compared.
+
+    What a query's marks demand is looked for in the index of words, before anything else. Where that would be found
+    nearly everywhere, it is looked at `afterwards`, in what the legs propose.
+    """
+
+    sql: str
+    params: Sequence[Any]
+    exact: bool = False
+    refused: Statement | None = None
+    afterwards: Statement | None = None
+
+    @classmethod
+    def of(cls, query: SearchQuery, viewer: Viewer, survey: Survey, words: QueryWords) -> _Chosen:
+        """What viewer, filters and marks leave."""
+        own, own_params = reach.chunks(viewer)
+        few: list[Any] = []
+        conditions, refused = [], None
+        if survey.few is None:
+            sql, params = reach.chunks(viewer, query)
+            if words.asks_too_many(survey.visible_chunks):
+                return cls(sql, params, afterwards=_as_demanded(words, reach.chunks(viewer)))
+        else:
+            # Of few documents the ids are known: the same chunks at a fraction of the time (docs/decisions/0023).
+            sql, params = own, own_params
+            conditions.append("document_id = ANY (%s::uuid[])")
+            few = [survey.few]
+        params = [*params, *few]
+        if words.required:
+            conditions.append("lexemes @@ to_tsquery('simple', %s)")
+            params.append(words.required)
+        if words.excluded:
+            among = "AND document_id = ANY (%s::uuid[])" if few else ""
+            refused = (
+                f"SELECT DISTINCT document_id FROM ({own}) AS other "  # noqa: S608  # nosec B608  # a queryset's own SQL
+                f"WHERE lexemes @@ to_tsquery('simple', %s) {among}",
+                [*own_params, words.excluded, *few],
+            )
+            conditions.append("document_id NOT IN (SELECT document_id FROM refused)")
+        if conditions:
+            sql = f"SELECT * FROM ({sql}) AS permitted WHERE {' AND '.join(conditions)}"  # noqa: S608  # nosec B608  # a queryset's own SQL
+        # What holds words that are required is found by their index, and compared one by one.
+        return cls(sql, params, exact=bool(few or words.required), refused=refused)
+
+
+def _as_demanded(words: QueryWords, own: Statement) -> Statement:
+    """What a query's marks demand, as a condition of `chunk`; `own` are all chunks that the viewer sees."""
+    sql, own_params = own
+    conditions, params = [], list[Any]()
+    if words.required:
+        conditions.append("ts_match_vq(chunk.lexemes, to_tsquery('simple', %s))")
+        params.append(words.required)
+    if words.excluded:
+        # One document after the other, through the key: not all that there is at once.
+        conditions.append(
+            f"NOT (SELECT bool_or(ts_match_vq(lexemes, to_tsquery('simple', %s))) FROM ({sql}) AS other "  # noqa: S608  # nosec B608  # a queryset's own SQL
+            "WHERE other.document_id = chunk.document_id)"
+        )
+        params += [words.excluded, *own_params]
+    return " AND ".join(conditions), params
 
 
 def _run(
-    chunks: QuerySet[Chunk],
+    chosen: _Chosen,
     near: Sequence[Statement],
-    by_word: Iterable[QuerySet[Chunk]],
+    by_word: Sequence[Statement],
     words: QueryWords,
     vector: Sequence[float] | None,
+    pinned: Sequence[Statement] = (),
 ) -> list[_Row]:
     """The union of the legs, with what ranking and a hit need of each chunk: one statement, one snapshot."""
-    visible, visible_params = chunks.values("id", "document_id", "language", "embedding").query.sql_with_params()
-    legs = [*near]
-    for leg in by_word:
-        sql, leg_params = leg.values("pk").query.sql_with_params()
-        legs.append((f"SELECT by_word.*, false FROM ({sql}) AS by_word", leg_params))  # noqa: S608  # nosec B608  # a queryset's own SQL
+    legs = [(f"SELECT id, near, false FROM ({sql}) AS leg (id, near)", params) for sql, params in near]  # noqa: S608  # nosec B608  # our own legs
+    legs += [(f"SELECT id, false, true FROM ({sql}) AS leg (id)", params) for sql, params in by_word]  # noqa: S608  # nosec B608  # our own legs
+    legs += [(f"SELECT id, false, false FROM ({sql}) AS leg (id)", params) for sql, params in pinned]  # noqa: S608  # nosec B608  # our own legs
     if not legs:
         return []
+    refused, refused_params = chosen.refused or ("", ())
+    demanded, demanded_params = chosen.afterwards or ("", ())
     sql = f"""
         WITH asked AS MATERIALIZED (
             SELECT vector, vector::halfvec AS half, words
@@ -188,16 +265,20 @@ def _run(
             JOIN ingestion_vectorspace AS live ON live.id = centre.space_id AND live.state = 'live'
             CROSS JOIN asked),
         aim AS MATERIALIZED (
-            SELECT language, (asked.vector - own.vector + centre.vector)::halfvec AS half
+            SELECT centre.language, centre.language = own.language AS own,
+                   (asked.vector - own.vector + centre.vector)::halfvec AS half
             FROM centre
             CROSS JOIN asked
-            CROSS JOIN (SELECT vector FROM centre WHERE language <> '' ORDER BY similarity DESC LIMIT 1) AS own),
+            CROSS JOIN (SELECT language, vector FROM centre WHERE language <> '' ORDER BY similarity DESC LIMIT 1)
+                AS own),
         word AS MATERIALIZED (SELECT * FROM unnest(%s::sparsevec[], %s::float8[]) AS word (forms, idf)),
-        visible AS NOT MATERIALIZED ({visible}),
-        proposed (id, near) AS (
-            SELECT id, bool_or(near) FROM ({" UNION ALL ".join(f"({leg})" for leg, _ in legs)}) AS leg (id, near)
+        {f"refused AS MATERIALIZED ({refused})," if refused else ""}
+        visible AS NOT MATERIALIZED ({chosen.sql}),
+        proposed (id, near, by_word) AS (
+            SELECT id, bool_or(near), bool_or(by_word)
+            FROM ({" UNION ALL ".join(f"({leg})" for leg, _ in legs)}) AS leg (id, near, by_word)
             GROUP BY id)
-        SELECT chunk.id, proposed.near, 1 - (chunk.embedding <=> asked.half),
+        SELECT chunk.id, proposed.near, proposed.by_word, 1 - (chunk.embedding <=> asked.half),
                COALESCE(own.similarity - every.similarity, 0),
                (SELECT COALESCE(sum(idf) FILTER (WHERE own_words.weights <#> forms < 0) / sum(idf), 0) FROM word),
                COALESCE(-(own_words.weights <#> asked.words), 0),
@@ -215,13 +296,20 @@ def _run(
         LEFT JOIN ingestion_wordweights AS own_words ON own_words.chunk_id = chunk.id
         LEFT JOIN centre AS own ON own.language = chunk.language
         LEFT JOIN centre AS every ON every.language = ''
+        {f"WHERE {demanded}" if demanded else ""}
     """  # noqa: S608  # nosec B608  # every value is bound  # access: joins what the legs, which asked, propose
-    asked = Vector(vector).to_text() if vector is not None else None
-    params = [asked, words.vector, words.one_hot, list(words.idf), *visible_params]
+    asked = _as_text(len(vector)) % tuple(vector) if vector is not None else None
+    params: list[Any] = [asked, words.vector, words.one_hot, list(words.idf), *refused_params, *chosen.params]
     params += [one for _, leg_params in legs for one in leg_params]
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(sql, [*params, *demanded_params])
         return [_Row._make(row) for row in cursor.fetchall()]
+
+
+@lru_cache(maxsize=8)
+def _as_text(dimensions: int) -> str:
+    """What writes a vector of single precision as pgvector reads it, to the last bit."""
+    return f"[{','.join(['%.9g'] * dimensions)}]"
 
 
 def _candidates(rows: Sequence[_Row]) -> list[Candidate]:
@@ -249,16 +337,21 @@ def _candidates(rows: Sequence[_Row]) -> list[Candidate]:
     ]
 
 
-def _shown(row: _Row) -> HitDocument:
-    return HitDocument(
-        id=str(row.document_id),
-        title=row.title or row.file_name,
-        department=row.department,
-        campus=row.campus or "",
-        doc_type=row.doc_type,
-        doc_type_name=row.doc_type_name,
-        clearance=row.clearance,
-        language=row.language,
-        priority=row.priority,
-        last_reviewed=row.last_reviewed,
-    )
+class _Shown(Mapping[UUID, HitDocument]):
+    """What a hit shows, by document: made of the rows as it is asked for, as a page shows ten of some two hundred."""
+
+    def __init__(self, rows: Iterable[_Row]) -> None:
+        self._rows = {row.document_id: row for row in rows}
+
+    def __getitem__(self, pk: UUID) -> HitDocument:
+        row = self._rows[pk]
+        return HitDocument.of(
+            pk, row.title, row.file_name, row.department, row.campus, row.doc_type, row.doc_type_name, row.clearance,
+            row.language, row.priority, row.last_reviewed,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)

@@ -6,9 +6,8 @@ import logging
 import math
 import time
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -16,17 +15,21 @@ from django.utils import timezone
 
 from accounts.clearance import Viewer
 from ingestion.embeddings import EmbeddingUnavailable
-from ingestion.models import Chunk, Document
+from ingestion.models import Document
 from search import metrics
 from search.answers import kept_or_made
+from search.audit import note_search
 from search.caching import allowance
-from search.models import SearchEvent
+from search.facets import counted
+from search.listing import Listed, Listing
+from search.metrics import stage
 from search.nearest import nearest_documents
-from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
+from search.page import DOCUMENT_COLUMNS, Hit, HitDocument, Passage, SearchPage
 from search.preference import preference_for
-from search.query import Mode, SearchQuery
-from search.ranking import RankedDocument, explained, rank
-from search.retrieval import Found, SpaceChanged, candidates
+from search.query import MAX_PAGE, Mode, SearchQuery, Sort
+from search.ranking import RankedDocument, explained, pinned_first, rank
+from search.replicas import reading
+from search.retrieval import Found, SpaceChanged, candidates, passages
 from search.snippets import snippet
 from search.spelling import did_you_mean
 from search.vectors import QueryVector, query_vector
@@ -53,9 +56,10 @@ def search(
     started = time.perf_counter()
     try:
         with allowance():
-            page = _kept_or_made(query, viewer, started) if audited else _answer(query, viewer, started)
+            page = reading(partial(_kept_or_made if audited else _answer, query, viewer, started))
         if audited:
-            _note(page, query, viewer, request_id)
+            with stage("audit"):
+                note_search(page, query, viewer, request_id)
     except Exception:
         metrics.QUERIES.labels(endpoint, "error").inc()
         raise
@@ -79,7 +83,7 @@ def explain(query: SearchQuery, *, viewer: Viewer) -> dict[str, dict[str, float]
 
     The search is made anew, and is not noted in the audit trail.
     """
-    _, _, found = _find(query, viewer)
+    found = _find(query, viewer).found
     preference = preference_for(viewer)
     return {
         str(document.document_id): explained(document.candidates[0], preference)
@@ -89,9 +93,13 @@ def explain(query: SearchQuery, *, viewer: Viewer) -> dict[str, dict[str, float]
 
 def similar(document: Document, *, viewer: Viewer, limit: int = 10) -> list[HitDocument]:
     """Other documents that the viewer may see and that are about the same, nearest first."""
-    nearest = nearest_documents(document, viewer=viewer, limit=limit)
-    described = _describe(nearest, viewer)
-    return [described[pk] for pk in nearest if pk in described]
+
+    def nearest() -> list[HitDocument]:
+        found = nearest_documents(document, viewer=viewer, limit=limit)
+        described = _describe(found, viewer)
+        return [described[pk] for pk in found if pk in described]
+
+    return reading(nearest)
 
 
 def _kept_or_made(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
@@ -108,54 +116,85 @@ def _kept_or_made(query: SearchQuery, viewer: Viewer, started: float) -> SearchP
 
 
 def _answer(query: SearchQuery, viewer: Viewer, started: float) -> SearchPage:
-    asked, degraded, found = _find(query, viewer)
-    if query.text:
-        ranked = rank(found.candidates, preference_for(viewer))
-    else:
-        # Nothing to rank by: the newest first, as they were found.
-        ranked = [RankedDocument(one.document_id, 0.0, (one,)) for one in found.candidates]
-    first = (query.page - 1) * query.page_size
+    asked = _find(query, viewer) if query.text else Asked(query, Found())
+    listing = Listing(asked.query, viewer, asked.found, asked.vector, preference_for(viewer))
+    with stage("facets"):
+        counts = counted(asked.query, viewer=viewer, found=asked.found)
+    with stage("ranking"):
+        listed = _page_of(listing, counts.count)
+    with stage("passages"):
+        hits = _hits(listed.ranked, listed.shown, " ".join([query.text, *asked.found.synonyms]), viewer)
     return SearchPage(
         query=query.text,
         search_id=str(uuid.uuid4()),
         mode=query.mode.value,
-        degraded=degraded,
-        count=len(ranked),
+        degraded=asked.degraded,
+        count=counts.count,
         page=query.page,
         page_size=query.page_size,
-        page_count=math.ceil(len(ranked) / query.page_size),
-        hits=_hits(ranked[first : first + query.page_size], found.shown, query, viewer),
-        facets=_facets(found.shown.values()),
-        did_you_mean=_correction(asked, viewer, found),
-        words_found=asked.mode is Mode.SEMANTIC
+        page_count=min(MAX_PAGE, math.ceil(counts.count / query.page_size)),
+        hits=hits,
+        facets=counts.facets,
+        did_you_mean=_correction(query, viewer, asked.found),
+        words_found=asked.query.mode is Mode.SEMANTIC
         or not query.text
-        or any(candidate.coverage for candidate in found.candidates),
+        or any(candidate.coverage for candidate in asked.found.candidates),
         timestamp=timezone.now(),
         response_time=round(time.perf_counter() - started, 4),
+        bounded=counts.bounded,
     )
+
+
+def _page_of(listing: Listing, count: int) -> Listed:
+    """The documents of this page: the candidates' in their order, and then, as far as the count goes, what the words
+    match beyond them."""
+    query, found = listing.query, listing.found
+    first = (query.page - 1) * query.page_size
+    last = first + query.page_size
+    if query.sort is Sort.NEWEST or not query.text:
+        return listing.newest(first, last)
+    ranked = pinned_first(rank(found.candidates, listing.preference), found.pinned)
+    listed = Listed(ranked[first:last], found.shown)
+    if count <= len(ranked) or last <= len(ranked):
+        return listed
+    more = listing.further(max(0, first - len(ranked)), last - len(ranked))
+    return Listed([*listed.ranked, *more.ranked], {**found.shown, **more.shown})
 
 
 def _correction(query: SearchQuery, viewer: Viewer, found: Found) -> str | None:
     """The query as it was probably meant; not looked for where some passage holds all of its words."""
     if not query.text or any(candidate.coverage > ALL_WORDS for candidate in found.candidates):
         return None
-    return did_you_mean(query.text, viewer=viewer)
+    return did_you_mean(query.text, found.words, viewer=viewer)
 
 
-def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, ...], Found]:
-    """The query as it was asked of the corpus, in which ways the answer is degraded, and the candidates."""
+@dataclass(frozen=True)
+class Asked:
+    """The query as it was asked of the corpus, what it proposed, and in which ways the answer is degraded."""
+
+    query: SearchQuery
+    found: Found
+    vector: QueryVector | None = None
+    degraded: tuple[str, ...] = ()
+
+
+def _find(query: SearchQuery, viewer: Viewer) -> Asked:
+    """Ask the corpus, anew where its model is changed under it."""
     for attempt in range(ATTEMPTS):
         vector: QueryVector | None = None
         degraded: tuple[str, ...] = ()
-        if query.mode is not Mode.KEYWORD and query.text:
+        if query.mode is not Mode.KEYWORD:
             try:
-                vector = query_vector(query.meaning, anew=attempt > 0)
+                with stage("query_vector"):
+                    vector = query_vector(query.meaning, anew=attempt > 0)
             except EmbeddingUnavailable as error:
                 logger.warning("search without meaning: %s", error)
                 degraded = (EMBEDDING_UNAVAILABLE,)
         asked = replace(query, mode=Mode.KEYWORD) if degraded and query.mode is Mode.SEMANTIC else query
         try:
-            return asked, degraded, candidates(asked, viewer=viewer, vector=vector)
+            with stage("candidates"):
+                found = candidates(asked, viewer=viewer, vector=vector)
+            return Asked(asked, found, vector, degraded)
         except SpaceChanged:
             logger.info("the model was changed: the query is embedded anew")
     raise RuntimeError(f"the model was changed {ATTEMPTS} times during one search")
@@ -164,85 +203,31 @@ def _find(query: SearchQuery, viewer: Viewer) -> tuple[SearchQuery, tuple[str, .
 def _describe(document_ids: Iterable[UUID], viewer: Viewer) -> dict[UUID, HitDocument]:
     """What is shown of these documents; what is hidden since they were chosen is left out."""
     documents = Document.objects.visible_to(viewer).filter(pk__in=list(document_ids)).order_by()
-    columns = documents.values_list(
-        "pk", "title", "file_name", "department__name", "campus__name", "doc_type__slug", "doc_type__name",
-        "clearance", "language", "priority", "last_reviewed",
-    )  # fmt: skip
-    return {
-        pk: HitDocument(
-            id=str(pk),
-            title=title or file_name,
-            department=department,
-            campus=campus or "",
-            doc_type=slug,
-            doc_type_name=doc_type,
-            clearance=clearance,
-            language=language,
-            priority=priority,
-            last_reviewed=last_reviewed,
-        )
-        for pk, title, file_name, department, campus, slug, doc_type, clearance, language, priority, last_reviewed
-        in columns
-    }  # fmt: skip
+    return {columns[0]: HitDocument.of(*columns) for columns in documents.values_list(*DOCUMENT_COLUMNS)}
 
 
 def _hits(
-    ranked: list[RankedDocument], described: Mapping[UUID, HitDocument], query: SearchQuery, viewer: Viewer
+    ranked: Sequence[RankedDocument], described: Mapping[UUID, HitDocument], marked: str, viewer: Viewer
 ) -> tuple[Hit, ...]:
+    """The hits, with these words marked in their snippets."""
     wanted = {candidate.chunk_id: candidate for document in ranked for candidate in document.candidates}
-    rows = Chunk.objects.visible_to(viewer).filter(pk__in=list(wanted)).order_by()
-    passages = {
+    described_passages = {
         pk: Passage(
             chunk_id=pk,
             page_number=page_number,
             section_title=section_title,
             text=text,
-            snippet=snippet(text, query.text),
+            snippet=snippet(text, marked),
             similarity=round(wanted[pk].similarity, 4),
             url=f"/documents/{wanted[pk].document_id}/?page={page_number}",
         )
-        for pk, page_number, section_title, text in rows.values_list("pk", "page_number", "section_title", "text")
+        for pk, page_number, section_title, text in passages(list(wanted), viewer)
     }
     hits = []
     for document in ranked:
-        shown = tuple(passages[one.chunk_id] for one in document.candidates if one.chunk_id in passages)
-        if shown:
-            hits.append(Hit(described[document.document_id], shown, round(document.score, 4)))
-    return tuple(hits)
-
-
-def _facets(documents: Iterable[HitDocument]) -> dict[str, tuple[FacetValue, ...]]:
-    """How many of the matches have which value, most frequent first. Values nobody has are left out."""
-    documents = list(documents)
-    values = {
-        "department": [(document.department, document.department) for document in documents],
-        "campus": [(document.campus, document.campus) for document in documents if document.campus],
-        "doc_type": [(document.doc_type, document.doc_type_name) for document in documents],
-        "language": [(document.language, document.language) for document in documents if document.language],
-    }
-    return {
-        name: tuple(
-            FacetValue(value, label, count)
-            for (value, label), count in sorted(Counter(pairs).items(), key=lambda one: (-one[1], one[0]))
+        shown = tuple(
+            described_passages[one.chunk_id] for one in document.candidates if one.chunk_id in described_passages
         )
-        for name, pairs in values.items()
-    }
-
-
-def _note(page: SearchPage, query: SearchQuery, viewer: Viewer, request_id: str) -> None:
-    """One line of the audit trail."""
-    SearchEvent.objects.create(
-        id=page.search_id,
-        user_id=viewer.user_id,
-        role=viewer.role,
-        seen_as=viewer.seen_as,
-        phase=viewer.phase,
-        query=query.text,
-        filters=query.filters,
-        mode=page.mode,
-        degraded=list(page.degraded),
-        count=page.count,
-        page=page.page,
-        duration_ms=round(page.response_time * 1000),
-        request_id=request_id,
-    )
+        if shown:
+            hits.append(Hit(described[document.document_id], shown, round(document.score, 4), document.chosen))
+    return tuple(hits)

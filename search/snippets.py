@@ -23,6 +23,9 @@ LEAD_IN = 40
 SHORTEST_COMPOUND_PART = 5
 """Letters that a word of the query needs to be marked inside a longer one: 'Reise' in 'Reisekosten'."""
 
+KNOWN_WORDS = 2000
+"""Words of texts that are kept for a query: those of a page of hits."""
+
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Accents, vowel signs and tone marks are parts of words, but not of the regular expressions' \w.
 _SIGNS = "".join(chr(code) for code in range(0x300, 0x1E00) if unicodedata.category(chr(code))[0] == "M")
@@ -34,6 +37,8 @@ _WITHOUT_SPACES = re.compile(f"[{_SPACELESS}]")
 _ARABIC_ARTICLE = re.compile("^(?:[وفبك]{0,2}ال|لل)(?=...)")
 _SENTENCE_END = re.compile(r"[.!?:;]\s+|[。！？؟；]\s*")
 
+_MARKS = re.compile(r"[#*>_~`|\[\\<]|^[ \t]*[-+:=]", re.MULTILINE)
+"""What none of the expressions below finds anything without: most passages of a PDF."""
 _LINE_START = re.compile(r"^(?:[ \t]*(?:#{1,6}[ \t]+|[*+-][ \t]+(?:\[[ xX]\][ \t]+)?|>[ \t]?))+", re.MULTILINE)
 _RULE = re.compile(r"^[ \t|:=*_+-]+$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*(?:[ \t]+\"[^\"\n]*\")?\)")
@@ -62,6 +67,8 @@ def snippet(text: str, query: str) -> str:
 
 def without_markup(text: str) -> str:
     """The text of a chunk as one line, without the marks of its headings, lists, tables, links and emphasis."""
+    if not _MARKS.search(text):
+        return " ".join(text.split())
     text = _LINE_START.sub("", _RULE.sub(" ", text))
     text = _EMPHASIS.sub(r"\2", _LINK.sub(r"\1", text))
     return " ".join(_ESCAPED.sub(r"\1", _LEFT_OVER.sub(" ", text)).split())
@@ -102,17 +109,35 @@ def _sought_phrases(query: str) -> tuple[re.Pattern[str], ...]:
 
 def _single_matches(text: str, query: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
+    known = _known(query)
     for word in (_PLAIN_WORD if text.isascii() else _WORD).finditer(text):
-        if inside := _inside(word[0], query):
+        if inside := known[word[0]]:
             base = word.start()
             spans += [(base + left, base + right) for left, right in inside]
     return spans
 
 
-@lru_cache(maxsize=20_000)
-def _inside(word: str, query: str) -> tuple[tuple[int, int], ...]:
-    """Which stretches of a text's word are words of the query. Kept, because a text repeats its words."""
-    wanted = _wanted(query)
+class _Known(dict[str, tuple[tuple[int, int], ...]]):
+    """For each word of a text that was looked at: which stretches of it are words of the query. Texts repeat theirs."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__()
+        self._wanted = _wanted(query)
+
+    def __missing__(self, word: str) -> tuple[tuple[int, int], ...]:
+        if len(self) >= KNOWN_WORDS:
+            self.clear()
+        found = self[word] = _inside(word, self._wanted)
+        return found
+
+
+@lru_cache(maxsize=64)
+def _known(query: str) -> _Known:
+    return _Known(query)
+
+
+def _inside(word: str, wanted: _Wanted) -> tuple[tuple[int, int], ...]:
+    """Which stretches of a text's word are words of the query."""
     if _WITHOUT_SPACES.match(word):
         return _in_run(word, wanted.pairs)
     if word in wanted.acronyms or wanted.same(_folded(word)):

@@ -11,7 +11,7 @@ from ingestion.lexemes import normalised, words
 from search import metrics
 from search.operators import marked_spans
 from search.vocabulary import seen, similar_words
-from search.words import Word, read_words
+from search.words import QueryWords, Word
 
 SHORTEST = 4
 """Letters of a word that is corrected: any three are one letter away from half a dozen words."""
@@ -29,23 +29,26 @@ _WORD = re.compile(r"(?<!\S)[(¿¡]*([^\W\d_]+(?:['’][^\W\d_]+)?)(?=[).,;:!?]*
 """A word that stands alone: no part of an identifier, an address or anything else with marks in it."""
 
 
-def did_you_mean(text: str, *, viewer: Viewer) -> str | None:
+def did_you_mean(text: str, known: QueryWords, *, viewer: Viewer) -> str | None:
     """The query with its mistyped words corrected; None where nothing is mistyped, or nothing like it can be seen.
 
-    A word is mistyped if no passage that the viewer may see holds it. Identifiers, and what stands in quotation marks
+    `known` are its words as the index has them: where all of them are in public passages, nothing is asked. A word is
+    mistyped if no passage that the viewer may see holds it. Identifiers, and what stands in quotation marks
     or is excluded, are what was meant.
     """
     started = time.perf_counter()
-    corrected = _corrected(text, viewer)
+    corrected = _corrected(text, known, viewer)
     metrics.DURATION.labels("did_you_mean").observe(time.perf_counter() - started)
     return corrected
 
 
-def _corrected(text: str, viewer: Viewer) -> str | None:
-    unknown = {form for word in read_words(text).words if _is_rare(word) for form in word.forms}
+def _corrected(text: str, known: QueryWords, viewer: Viewer) -> str | None:
+    unknown = {form for word in known.words if _is_rare(word) for form in word.forms}
     doubtful = [found for found in _words_of(text) if unknown.intersection(words(found[1]))]
-    known = {one.word for one in seen([(words(word)[0], None) for _, word in doubtful], viewer, limit=len(doubtful))}
-    mistyped = [found for found in doubtful if words(found[1])[0] not in known]
+    if not doubtful:
+        return None
+    held = {one.word for one in seen([(words(word)[0], None) for _, word in doubtful], viewer, limit=len(doubtful))}
+    mistyped = [found for found in doubtful if words(found[1])[0] not in held]
     result = text
     # From the end, so that the places of those before stay right.
     for place, word in reversed(mistyped[:MOST_CORRECTED]):

@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from accounts.clearance import Viewer
 from ingestion.lexemes import normalised, words
 from ingestion.models import Document
-from search import metrics
+from search import metrics, reach
 from search.operators import quoted
 from search.query import SearchQuery, normalise
-from search.retrieval import narrowed
+from search.reach import Statement, narrowed
 from search.vocabulary import completions
 
 SUGGESTIONS = 8
@@ -53,9 +53,7 @@ def suggestions(typed: str, *, viewer: Viewer, under: SearchQuery | None = None)
     found: list[str] = []
     if asked and viewer.clearance:
         match = " & ".join(f"{quoted(word)}:*" for word in asked)
-        visible = Document.objects.visible_to(viewer).order_by()
-        if under is not None:
-            visible = narrowed(visible, under)
+        visible = _visible(viewer, under)
         found = _in_order(_titles(visible, match), typed)
         if len(found) < SUGGESTIONS:
             found = _first(found, _in_order(_sections(visible, match, asked), typed))
@@ -65,19 +63,29 @@ def suggestions(typed: str, *, viewer: Viewer, under: SearchQuery | None = None)
     return found[:SUGGESTIONS]
 
 
-def _rows(visible: QuerySet[Document], match: str, *, titles: bool) -> list[tuple[str, str, str]]:
-    seen, params = visible.values("id", "title", "file_name", "priority").query.sql_with_params()
+def _visible(viewer: Viewer, under: SearchQuery | None) -> Statement:
+    """The documents that may be completed to, as SQL."""
+
+    def seen() -> QuerySet[Document]:
+        documents = Document.objects.visible_to(viewer).order_by()
+        return narrowed(documents, under) if under else documents
+
+    return reach.kept("titles", viewer, under, lambda: seen().values("id", "title", "file_name", "priority"))
+
+
+def _rows(visible: Statement, match: str, *, titles: bool) -> list[tuple[str, str, str]]:
+    seen, params = visible
     with connection.cursor() as cursor:
         sql = _HEADINGS.format(visible=seen, titles="true" if titles else "false")
         cursor.execute(sql, [*params, match, LOOKED_AT])
         return list(cursor.fetchall())
 
 
-def _titles(visible: QuerySet[Document], match: str) -> list[str]:
+def _titles(visible: Statement, match: str) -> list[str]:
     return [title or file_name for title, file_name, _ in _rows(visible, match, titles=True)]
 
 
-def _sections(visible: QuerySet[Document], match: str, asked: list[str]) -> list[str]:
+def _sections(visible: Statement, match: str, asked: list[str]) -> list[str]:
     """Of the headings above each passage the nearest one that has all that was typed."""
     rows = _rows(visible, match, titles=False)
     return [part for *_, text in rows for part in [_nearest(text, asked)] if part]

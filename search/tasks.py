@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from ingestion.embeddings import EmbeddingUnavailable
-from search import audit, golden, goldenalert, recall, vocabulary, warming
+from search import alerts, approval, audit, golden, goldenalert, history, recall, vocabulary, warming
 
 logger = logging.getLogger(__name__)
 
@@ -14,8 +14,8 @@ VECTORS_AT_ONCE = 200
 
 
 @shared_task(name="search.purge_audit")
-def purge_audit() -> int:
-    """Delete what is older than it may be (on beat, daily)."""
+def purge_audit() -> dict[str, int]:
+    """Delete what is older than it may be, with proof of what went (on beat, daily)."""
     return audit.purge()
 
 
@@ -52,7 +52,25 @@ def ask_golden_queries(run_id: int) -> int:
     return goldenalert.warn() if finished is not None and not finished.failure else 0
 
 
+@shared_task(name="search.count_popularity")
+def count_popularity() -> int:
+    """Count anew how popular documents are (on beat, hourly); of how many something is known."""
+    return approval.refresh()
+
+
 @shared_task(name="search.sample_recall")
 def sample_recall() -> int:
     """Compare some of the last searches with all that there is to find (on beat, every five minutes); how many."""
     return recall.sample()
+
+
+@shared_task(name="search.tell_what_is_new")
+def tell_what_is_new() -> int:
+    """Ask the saved searches that are due, and tell their owners (on beat, every ten minutes); how many mails."""
+    return alerts.run()
+
+
+@shared_task(name="search.purge_history")
+def purge_history() -> int:
+    """Forget what people asked long ago (on beat, daily); how many searches."""
+    return history.purge()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.postgres.search import SearchQuery as WordQuery
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -21,6 +20,7 @@ from accounts.clearance import Viewer
 from ingestion.lexemes import normalised, words
 from ingestion.models import Chunk
 from ingestion.statistics import WORDS, last_chunk
+from search import reach
 from search.models import VocabularyReading
 from search.operators import quoted
 
@@ -134,17 +134,22 @@ def seen(candidates: Sequence[tuple[str, float | None]], viewer: Viewer, *, limi
 def _seen_of(candidates: Sequence[tuple[str, float | None]], viewer: Viewer, limit: int) -> list[Known]:
     legs: list[str] = []
     params: list[Any] = []
+    visible, of_viewer = reach.kept(
+        "texts",
+        viewer,
+        None,
+        lambda: (
+            Chunk.objects.visible_to(viewer).order_by().values("document__title", "section_title", "text", "lexemes")
+        ),
+    )
+    holding = (
+        f"SELECT document__title, section_title, text FROM ({visible}) AS seen "  # noqa: S608  # nosec B608  # a queryset's own SQL
+        "WHERE lexemes @@ to_tsquery('simple', %s) LIMIT %s"
+    )
     for word, idf in candidates:
-        holding = (
-            Chunk.objects.visible_to(viewer)
-            .filter(lexemes=WordQuery(quoted(word), search_type="raw", config="simple"))
-            .order_by()
-            .values("document__title", "section_title", "text")[:READ]
-        )
-        sql, of_word = holding.query.sql_with_params()
         text = "string_agg(concat_ws(' ', title, section, passage), ' ')"
-        legs.append(f"(SELECT %s::text, {text}, %s::float8 FROM ({sql}) AS held (title, section, passage))")  # noqa: S608  # nosec B608  # a queryset's own SQL
-        params += [word, idf, *of_word]
+        legs.append(f"(SELECT %s::text, {text}, %s::float8 FROM ({holding}) AS held (title, section, passage))")  # noqa: S608  # nosec B608  # a queryset's own SQL
+        params += [word, idf, *of_viewer, quoted(word), READ]
     sql = f"SELECT * FROM ({' UNION ALL '.join(legs)}) AS found (word, text, idf) WHERE text IS NOT NULL LIMIT %s"  # noqa: S608  # nosec B608  # the legs above
     with transaction.atomic(), connection.cursor() as cursor:
         # The planner takes the words for more frequent, and visible chunks for fewer, than they are, and would read the

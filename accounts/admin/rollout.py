@@ -26,7 +26,7 @@ from accounts.admin.administrators import AdministratorsOnly
 from accounts.admin.people import RefusedWhileInUse, Use
 from accounts.arrival import viewer_of
 from accounts.audit import note
-from accounts.clearance import CURATORS, LIBRARIANS
+from accounts.clearance import AUDITORS, CURATORS, LIBRARIANS
 from accounts.models import Phase, User
 from accounts.reauthentication import ReauthenticationRequired
 from accounts.rollout import admission_of, admitted_people, people_of
@@ -94,8 +94,8 @@ class Effect:
 
 
 def groups_to_invite() -> QuerySet[Group]:
-    """Groups that give no rights; librarians and curators are let in anyway."""
-    return Group.objects.exclude(name__in=(LIBRARIANS, CURATORS)).order_by("name")
+    """Groups that give no rights; librarians and curators are let in anyway, and auditors audit."""
+    return Group.objects.exclude(name__in=(LIBRARIANS, CURATORS, AUDITORS)).order_by("name")
 
 
 class MomentInput(forms.DateTimeInput):

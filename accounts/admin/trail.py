@@ -1,4 +1,4 @@
-"""The trail of acts in the admin site: administrators read it, and nobody changes it."""
+"""The trail of acts in the admin site: auditors and administrators read it, and nobody changes it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 
 from accounts.acts import in_words
 from accounts.admin.administrators import AdministratorsOnly
+from accounts.audit import READINGS
+from accounts.auditors import audits
 from accounts.models import AuditEvent
 
 PERIODS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"), ("365", "Last 12 months"))
@@ -57,22 +59,17 @@ class PeriodFilter(admin.SimpleListFilter):
         return queryset.filter(at__gte=timezone.now() - timedelta(days=int(str(self.value()))))
 
 
-@admin.register(AuditEvent)
-class AuditEventAdmin(AdministratorsOnly):
-    """Who did what, as whom, to what, and from where."""
+class TrailAdmin(AdministratorsOnly):
+    """Pages of a trail, which nobody changes."""
 
-    list_display = ("moment", "who", "act", "whom_or_what", "looking_as", "address")
-    list_display_links = ("moment",)
-    list_filter = (ActionFilter, PeriodFilter)
-    search_fields = ("actor_name", "subject")
-    search_help_text = "Who did it, or whom or what it was done to"
     actions = None
-    counted = "acts"
     show_full_result_count = False
     list_per_page = 100
     list_fullwidth = True
-    fields = ("moment", "who", "looking_as", "act", "whom_or_what", "said", "address", "request_id")
-    readonly_fields = fields
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may read it."""
+        return self.has_view_permission(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: the portal writes it."""
@@ -85,6 +82,29 @@ class AuditEventAdmin(AdministratorsOnly):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody."""
         return False
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(TrailAdmin):
+    """Who did what, as whom, to what, and from where. What people read, auditors alone see."""
+
+    list_display = ("moment", "who", "act", "whom_or_what", "looking_as", "address")
+    list_display_links = ("moment",)
+    list_filter = (ActionFilter, PeriodFilter)
+    search_fields = ("actor_name", "subject")
+    search_help_text = "Who did it, or whom or what it was done to"
+    counted = "acts"
+    fields = ("moment", "who", "looking_as", "act", "whom_or_what", "said", "address", "request_id")
+    readonly_fields = fields
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Auditors and administrators."""
+        return audits(request) or bool(request.user.is_superuser)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """All acts for auditors; for administrators those without what people read."""
+        acts: QuerySet[AuditEvent] = super().get_queryset(request)
+        return acts if audits(request) else acts.exclude(action__in=READINGS)
 
     @admin.display(description="When", ordering="at")
     def moment(self, event: AuditEvent) -> str:

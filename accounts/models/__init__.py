@@ -1,6 +1,6 @@
 """Who is asking, and how they prove it."""
 
-from accounts.models.audit import AuditEvent
+from accounts.models.audit import AuditChain, AuditEvent, AuditPurge, AuditSeal
 from accounts.models.claims import ClaimRule
 from accounts.models.people import Campus, Department, PersonManager, User
 from accounts.models.rollout import Phase
@@ -8,7 +8,10 @@ from accounts.models.tokens import ApiKey, RevokedGrant, Scope
 
 __all__ = [
     "ApiKey",
+    "AuditChain",
     "AuditEvent",
+    "AuditPurge",
+    "AuditSeal",
     "Campus",
     "ClaimRule",
     "Department",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.utils.crypto import salted_hmac
 from django.utils.functional import cached_property
 
-from accounts.clearance import CURATORS, LIBRARIANS, Role, Viewer
+from accounts.clearance import AUDITORS, CURATORS, LIBRARIANS, Role, Viewer
 
 
 class Campus(models.Model):
@@ -120,6 +121,27 @@ class User(AbstractUser):
         editable=False,
         help_text="Sessions and tokens of an earlier epoch are no longer taken.",
     )
+    # What people say of themselves (accounts.profile); it orders what they find and hides nothing.
+    preferred_campus = models.ForeignKey(
+        Campus,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Their own choice, where it is not the campus that the university has for them.",
+    )
+    languages = ArrayField(
+        models.CharField(max_length=10),
+        default=list,
+        db_default=[],
+        blank=True,
+        editable=False,
+        help_text="Languages that they read (ISO 639-1); none is no preference.",
+    )
+    keeps_history = models.BooleanField(
+        default=True, db_default=True, editable=False, help_text="Whether their searches are kept for them."
+    )
 
     objects = PersonManager()  # type: ignore[misc]  # the stubs know a class variable only
 
@@ -148,6 +170,11 @@ class User(AbstractUser):
     def is_curator(self) -> bool:
         """Whether this person curates some departments without being a librarian."""
         return CURATORS in self.group_names
+
+    @property
+    def is_auditor(self) -> bool:
+        """Whether this person reads the audit trail."""
+        return AUDITORS in self.group_names
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What a session must carry to hold: it changes with the password, as Django's own does, and with the epoch."""

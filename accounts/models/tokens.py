@@ -12,6 +12,7 @@ class Scope(models.TextChoices):
 
     READ = "read", "read: search, look at documents"
     UPLOAD = "upload", "upload: add, change and archive documents"
+    ACT = "act", "act: search as a named person, for what both may see"
 
 
 class ApiKey(models.Model):

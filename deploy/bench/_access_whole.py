@@ -83,7 +83,7 @@ def compare(searcher: Searcher, asked: Sequence[Question], rounds: int) -> Compa
     """Ask every question in both ways, so many times, the ways taking turns. Raises ValueError where answers differ."""
     from ingestion.models import Document
     from search.nearest import EXACT_UP_TO
-    from search.retrieval import narrowed
+    from search.reach import narrowed
     from search.service import search
 
     queries = [_query(question, searcher) for question in asked]

@@ -86,7 +86,8 @@ def _bars(when: str, figures: dict[str, Any]) -> list[Bar]:
 def _measured(asker: Asker, asked: Sequence[Question]) -> dict[str, Any]:
     """Recall of the nearest ten chunks, and pages that are not full though there is more to show."""
     from ingestion.models import Document
-    from search.retrieval import candidates, narrowed
+    from search.reach import narrowed
+    from search.retrieval import candidates
     from search.service import search
     from search.vectors import query_vector
 
@@ -121,7 +122,7 @@ def nearest(asker: Asker, question: Question) -> list[int]:
     from pgvector.django import CosineDistance
 
     from ingestion.models import Chunk
-    from search.retrieval import narrowed
+    from search.reach import narrowed
 
     chunks = narrowed(Chunk.objects.visible_to(asker.viewer), asker.query(question, "semantic"), "document__")
     near = chunks.filter(embedding__isnull=False).annotate(distance=CosineDistance("embedding", question.vector))

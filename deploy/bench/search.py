@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from deploy.bench import Bar, _search_suggest, conclude, machine
+from deploy.bench import Bar, _search_odd, _search_suggest, conclude, machine
 from deploy.bench._access_server import SESSION
 from deploy.bench._access_statements import Question, questions
 from deploy.bench._access_timing import scheduled
@@ -54,6 +54,7 @@ def main() -> int:
         with vectors_known({question.words.replace(" | ", " "): question.vector for question in asked}):
             figures = {one.name: _measured(one, asked, connection) for one in askers()}
         typing, typing_bars = _search_suggest.measured(askers(), asked)
+        odd, odd_bars = _search_odd.measured(connection, askers(), asked)
     bars = [
         Bar(f"{name}: {what}", one[figure], limit)
         for name, one in figures.items()
@@ -67,8 +68,8 @@ def main() -> int:
         "search",
         on=before,
         data=f"{described(chunks)}; {QUESTIONS} questions, each {ROUNDS - 1} times in each way",
-        figures=figures | {"typeahead": typing},
-        bars=bars + typing_bars,
+        figures=figures | {"typeahead": typing, "odd queries": odd},
+        bars=bars + typing_bars + odd_bars,
     )
 
 

@@ -66,7 +66,7 @@ def _dispatch(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "up":
         bind_address = os.environ.get("BIND_ADDRESS") or "127.0.0.1"
-        return up(home, Wish(options.port, not options.no_demo, options.detach, bind_address))
+        return up(home, Wish(options.port, not options.no_demo, options.detach, bind_address, options.replicas))
     if options.command == "down":
         return down(home)
     if options.command == "status":
@@ -80,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("up", help="install, start everything, and stay until Ctrl-C")
     one.add_argument("--detach", action="store_true", help="return when the portal is ready, and leave it running")
     one.add_argument("--port", type=_port, default=_default_port(), help="the portal's port (default: 8000)")
+    one.add_argument(
+        "--replicas", type=_replicas, default=0, metavar="N", help="with N replicas of the database that searches read"
+    )
     one.add_argument("--no-demo", action="store_true", help="without demo accounts and demo documents")
     commands.add_parser("down", help="stop everything")
     one = commands.add_parser("status", help="what runs; exit status 0 when the portal is ready")
@@ -99,6 +102,12 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is no port: give a number from 1 to 65535")
     return number
+
+
+def _replicas(text: str) -> int:
+    if text not in ("0", "1", "2", "3", "4"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of replicas: give one from 0 to 4")
+    return int(text)
 
 
 def _default_port() -> int:
@@ -134,7 +143,8 @@ def _instance_environment(home: Home) -> dict[str, str]:
     require_reachable(given)
     installation = Installation()
     installation.ensure(home, Console(home.log("cloister"), sys.stderr))
-    stack = make_stack(home, installation, given, running=True)
+    replicas = int(state.get("replicas", 0)) if "postgres" in given.embedded else 0
+    stack = make_stack(home, installation, given, running=True, replicas=replicas)
     return portal_environment(stack, port=state.get("port", _default_port()), demo=bool(state.get("demo")))
 
 

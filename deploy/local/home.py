@@ -45,6 +45,10 @@ class Home:
     def postgres(self) -> Path:
         return self.path / "postgres"
 
+    def replica(self, number: int) -> Path:
+        """The data of a replica, counted from 1; made anew from the primary where it is lost."""
+        return self.path / f"replica-{number}"
+
     @property
     def valkey(self) -> Path:
         return self.path / "valkey"
@@ -142,6 +146,7 @@ class Home:
             "JWT_SIGNING_KEY": secrets.token_urlsafe(48),
             "POSTGRES_SUPERUSER_PASSWORD": secrets.token_urlsafe(24),
             "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+            "POSTGRES_REPLICATION_PASSWORD": secrets.token_urlsafe(24),
             "VALKEY_PASSWORD": secrets.token_urlsafe(24),
             "DEMO_PASSWORD": "-".join(secrets.choice(WORDS) for _ in range(4)),
         }

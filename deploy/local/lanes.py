@@ -54,6 +54,7 @@ def take_lane(environment: MutableMapping[str, str]) -> None:
         folder = Path(environment[name]) / lane
         folder.mkdir(parents=True, exist_ok=True)
         environment[name] = str(folder)
+    environment["AUDIT_SPOOL"] = str(Path(environment["MEDIA_ROOT"]) / "audit")
 
 
 take_lane(os.environ)

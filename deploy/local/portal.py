@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+from deploy.local.front import Nginx
 from deploy.local.home import ROOT
 from deploy.local.probe import get
 from deploy.local.service import Service
-from deploy.local.stack import Stack
+from deploy.local.stack import WEB_SERVERS, Stack
 
 DEMO_ACCOUNTS = ("student", "staff", "academic", "librarian", "admin")
 
@@ -35,6 +38,16 @@ def is_portal_ready(host: str, port: int) -> bool:
     return get(host, port, "/health/ready", seconds=5.0)[0] == 200
 
 
+def portal_health(host: str, port: int) -> dict[str, Any]:
+    """What the portal says of its parts (`/health`); empty where it says nothing."""
+    _, said = get(host, port, "/health", seconds=5.0)
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and "components" in found else {}
+
+
 def portal_environment(stack: Stack, *, port: int, demo: bool) -> dict[str, str]:
     """The environment of every process of the portal."""
     return stack.environment() | {"PORT": str(port), "CLOISTER_DEMO": "1" if demo else "0"}
@@ -43,18 +56,9 @@ def portal_environment(stack: Stack, *, port: int, demo: bool) -> dict[str, str]
 def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
     """Web server, worker and clock, in the order in which they start."""
     python = str(stack.installation.python)
-    port = int(environment["PORT"])
-    host = probe_host(environment["BIND_ADDRESS"])
     schedule = stack.home.run / "beat-schedule"
     return [
-        Service(
-            name="gunicorn",
-            command=(python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "portal.wsgi:application"),
-            environment=environment,
-            ready=lambda: is_portal_ready(host, port),
-            port=port,
-            stop_seconds=15.0,
-        ),
+        *web_services(stack, environment),
         Service(
             name="worker",
             command=(
@@ -75,6 +79,42 @@ def portal_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
             ready=None,
         ),
     ]
+
+
+def web_services(stack: Stack, environment: dict[str, str]) -> list[Service]:
+    """The web server; or two of them with nginx in front, and PgBouncer behind, as far as they are planned."""
+    port, address = int(environment["PORT"]), environment["BIND_ADDRESS"]
+    host = probe_host(address)
+    front, services = stack.front, []
+    if front.bouncer:
+        services.append(front.bouncer.service())
+        names = list(front.bouncer.databases)
+        environment = environment | {
+            "DATABASE_URL": front.bouncer.url(names[0]),
+            "DATABASE_REPLICA_URLS": ",".join(front.bouncer.url(name) for name in names[1:]),
+            "DATABASE_POOL_SIZE": "0",
+        }
+    if not front.nginx:
+        return [*services, _gunicorn(stack, "gunicorn", environment, host, port)]
+    environment = environment | {"BIND_ADDRESS": "127.0.0.1", "TRUSTED_PROXIES": "1"}
+    for name, own in zip(WEB_SERVERS, front.web_ports, strict=True):
+        services.append(_gunicorn(stack, name, environment | {"PORT": str(own)}, "127.0.0.1", own))
+    nginx = Nginx(stack.home, front.nginx, address, port, front.web_ports)
+    return [*services, nginx.service(lambda: is_portal_ready(host, port))]
+
+
+def _gunicorn(stack: Stack, name: str, environment: dict[str, str], host: str, port: int) -> Service:
+    return Service(
+        name=name,
+        command=(
+            *(str(stack.installation.python), "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"),
+            "portal.wsgi:application",
+        ),
+        environment=environment,
+        ready=lambda: is_portal_ready(host, port),
+        port=port,
+        stop_seconds=15.0,
+    )
 
 
 def manage_command(python: Path, *arguments: str) -> tuple[str, ...]:

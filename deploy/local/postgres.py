@@ -28,6 +28,10 @@ PREPARATION = r"""
 SET client_min_messages = warning;
 SELECT 'CREATE ROLE cloister' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'cloister') \gexec
 ALTER ROLE cloister LOGIN CREATEDB PASSWORD :'password';
+\getenv replication_password CLOISTER_REPLICATION_PASSWORD
+SELECT 'CREATE ROLE cloister_replication' WHERE NOT EXISTS (
+    SELECT FROM pg_roles WHERE rolname = 'cloister_replication') \gexec
+ALTER ROLE cloister_replication LOGIN REPLICATION PASSWORD :'replication_password';
 \connect template1
 SET client_min_messages = warning;
 EXTENSIONS
@@ -60,7 +64,13 @@ SETTINGS = {
     "timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
     "log_checkpoints": "off",
+    # A replica that is away is waited for by keeping the log for it, but not until the disk is full.
+    "max_slot_wal_keep_size": "1GB",
 }
+
+
+# Nothing of the caller's: PGPORT, PGDATA and the like would reach the server.
+SURROUNDINGS = {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
 
 
 def cluster_title(home: Home) -> str:
@@ -104,18 +114,11 @@ class Postgres:
 
     def service(self) -> Service:
         """How to run the server."""
-        shared_memory = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
-        settings = SETTINGS | {
-            "port": str(self.port),
-            "cluster_name": _cluster_name(self.home),
-            "dynamic_shared_memory_type": "posix" if shared_memory >= SHARED_MEMORY_BYTES else "mmap",
-        }
-        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         return Service(
             name="postgres",
-            command=(str(self.programs / "postgres"), "-D", str(self.home.postgres), *options),
-            environment=self._environment(),
-            ready=self.is_ready,
+            command=server_command(self.programs, self.home.postgres, self.port, _cluster_name(self.home)),
+            environment=SURROUNDINGS,
+            ready=lambda: accepts(self.programs, self.port),
             port=self.port,
             account=self.account,
             # Fast shutdown, then immediate shutdown.
@@ -126,32 +129,15 @@ class Postgres:
             leftovers=lambda: titled(cluster_title(self.home)),
         )
 
-    def is_ready(self) -> bool:
-        """Whether the server accepts connections (it does not while it recovers from a crash)."""
-        command = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
-        return subprocess.run(command, env=self._environment(), capture_output=True, check=False).returncode == 0
-
     def ensure_database(self) -> None:
-        """Make the role, the database and the extensions, as far as they are missing. The server is running.
+        """Make the roles, the database and the extensions, as far as they are missing. The server is running.
 
         Raises LauncherError.
         """
-        command = [str(self.programs / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        done = subprocess.run(
-            command,
-            input=PREPARATION,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._environment()
-            | {
-                "PGHOST": "127.0.0.1",
-                "PGPORT": str(self.port),
-                "PGUSER": "postgres",
-                "PGDATABASE": "postgres",
-                "PGPASSWORD": self.secrets["POSTGRES_SUPERUSER_PASSWORD"],
-                "CLOISTER_PASSWORD": self.secrets["POSTGRES_PASSWORD"],
-            },
+        done = self.run_sql(
+            PREPARATION,
+            CLOISTER_PASSWORD=self.secrets["POSTGRES_PASSWORD"],
+            CLOISTER_REPLICATION_PASSWORD=self.secrets["POSTGRES_REPLICATION_PASSWORD"],
         )
         if "password authentication failed" in done.stderr:
             raise LauncherError(
@@ -162,6 +148,31 @@ class Postgres:
             raise LauncherError(
                 f"the database could not be prepared: read {self.home.log('postgres')}.", log=done.stderr.strip()
             )
+
+    def run_sql(
+        self, statements: str, *, port: int | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run psql's commands as the superuser, here or on a replica's port; rows come unadorned.
+
+        The commands read the variables with \\getenv.
+        """
+        return subprocess.run(
+            [str(self.programs / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
+            input=statements,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **SURROUNDINGS,
+                **variables,
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(port or self.port),
+                "PGUSER": "postgres",
+                "PGDATABASE": "postgres",
+                "PGCONNECT_TIMEOUT": "2",
+                "PGPASSWORD": self.secrets["POSTGRES_SUPERUSER_PASSWORD"],
+            },
+        )
 
     def initialise(self) -> bool:
         """Make the data folder if there is none yet, and say whether it was made. Raises LauncherError."""
@@ -215,7 +226,7 @@ class Postgres:
                 capture_output=True,
                 text=True,
                 check=False,
-                env=self._environment(),
+                env=SURROUNDINGS,
             )
         finally:
             password_file.unlink()
@@ -238,9 +249,24 @@ class Postgres:
         if not titled(cluster_title(self.home)):
             (self.home.postgres / "postmaster.pid").unlink(missing_ok=True)
 
-    def _environment(self) -> dict[str, str]:
-        # Nothing of the caller's: PGPORT, PGDATA and the like would reach the server.
-        return {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
+
+def server_command(programs: Path, data: Path, port: int, cluster: str, **more: str) -> tuple[str, ...]:
+    """How a server is started on this folder, with `more` settings than the usual ones."""
+    shared_memory = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
+    settings = SETTINGS | {
+        "port": str(port),
+        "cluster_name": cluster,
+        "dynamic_shared_memory_type": "posix" if shared_memory >= SHARED_MEMORY_BYTES else "mmap",
+        **more,
+    }
+    options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+    return (str(programs / "postgres"), "-D", str(data), *options)
+
+
+def accepts(programs: Path, port: int) -> bool:
+    """Whether the server there accepts connections (it does not while it recovers from a crash)."""
+    command = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+    return subprocess.run(command, env=SURROUNDINGS, capture_output=True, check=False).returncode == 0
 
 
 def embedded_postgres(home: Home, packages: Path, port: int, secrets: Mapping[str, str]) -> Postgres:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from deploy.local import ports
 from deploy.local.errors import LauncherError
+from deploy.local.front import Bouncer, Front, installed
 from deploy.local.home import Home
 from deploy.local.install import Installation
 from deploy.local.machine import require_avx2, require_linux
 from deploy.local.postgres import Postgres, embedded_postgres
 from deploy.local.probe import get
 from deploy.local.service import Service
+from deploy.local.standby import Standby
 from deploy.local.valkey import Valkey, embedded_valkey
 
 # The bundled model (its vectors have 384 dimensions); production names its own beside OLLAMA_URLS.
@@ -22,6 +25,9 @@ EMBEDDED_MODEL = {"EMBEDDING_MODEL": "multilingual-e5-small", "EMBEDDING_DIMENSI
 
 # One numerical thread a process: more of them fight over two cores, and idle ones cost memory.
 NUMERICAL_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+# Behind nginx, where it is installed beside replicas.
+WEB_SERVERS = ("gunicorn", "gunicorn-2")
 
 # Variables of the caller that would make the portal's Python another one.
 FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
@@ -91,11 +97,19 @@ class Stack:
     postgres: Postgres | None
     valkey: Valkey | None
     embedding: Service | None
+    second_embedding: Service | None = None
+    replicas: tuple[Standby, ...] = ()
+    front: Front = field(default_factory=Front)
+
+    @property
+    def embeddings(self) -> list[Service]:
+        """The embedding nodes."""
+        return [one for one in (self.embedding, self.second_embedding) if one]
 
     def services(self) -> list[Service]:
-        """The embedded services, the database excepted, which must be initialised first."""
+        """The embedded services, the databases excepted, which must be initialised first."""
         services = [self.valkey.service()] if self.valkey else []
-        return services + ([self.embedding] if self.embedding else [])
+        return services + self.embeddings
 
     def environment(self) -> dict[str, str]:
         """The caller's environment, with everything that the settings of the portal ask for."""
@@ -112,9 +126,11 @@ class Stack:
             "DATABASE_URL": self.postgres.url if self.postgres else self.given.database_url,
             "REDIS_URL": self.valkey.url(0) if self.valkey else self.given.redis_url,
             "CELERY_BROKER_URL": self.given.broker_url or (self.valkey.url(1) if self.valkey else ""),
-            "OLLAMA_URLS": f"http://127.0.0.1:{self.embedding.port}" if self.embedding else self.given.ollama_urls,
+            "OLLAMA_URLS": ",".join(f"http://127.0.0.1:{one.port}" for one in self.embeddings)
+            or self.given.ollama_urls,
             "ALLOWED_HOSTS": hosts,
             "BIND_ADDRESS": address,
+            "AUDIT_SPOOL": str(home.path / "audit"),
             "MEDIA_ROOT": str(home.media),
             "STATIC_ROOT": str(home.static),
             "CLOISTER_HOME": str(home.path),
@@ -124,6 +140,8 @@ class Stack:
             **(EMBEDDED_MODEL if self.embedding else self._given_model()),
             **NUMERICAL_THREADS,
         }
+        if self.replicas:
+            environment["DATABASE_REPLICA_URLS"] = ",".join(one.url for one in self.replicas)
         if is_loopback(address):
             # Plain HTTP that never leaves this machine: a cookie marked Secure would not come back.
             environment.setdefault("INSECURE_COOKIES", "1")
@@ -151,24 +169,54 @@ def require_machine(given: Given) -> None:
         require_avx2()
 
 
-def make_stack(home: Home, installation: Installation, given: Given, *, running: bool) -> Stack:
+def make_stack(home: Home, installation: Installation, given: Given, *, running: bool, replicas: int = 0) -> Stack:
     """Plan the parts below the portal; nothing is started. The packages are installed.
 
-    With `running`, the parts run already and their ports are what they are; else free ports are chosen.
+    With `running`, the parts run already and their ports are what they are; else free ports are chosen. Beside
+    replicas, which follow the embedded database, there are two embedding nodes. Raises LauncherError where there is no
+    database to follow.
     """
     secrets = home.secrets()
-    chosen = home.read_ports() if running else _choose_ports(home, given.embedded)
-    packages = installation.packages()
     embedded = given.embedded
+    numbers = range(1, replicas + 1)
+    if replicas and "postgres" not in embedded:
+        raise LauncherError(
+            "--replicas starts replicas of the embedded database, and DATABASE_URL names another one: give their "
+            "addresses in DATABASE_REPLICA_URLS, or unset DATABASE_URL."
+        )
+    names = [*embedded, *(f"replica-{number}" for number in numbers)]
+    names += ["embedding-2"] if replicas and "embedding" in embedded else []
+    # Before what runs already stands what stood there at its start.
+    nginx = installed("nginx") if replicas and not running else None
+    pgbouncer = installed("pgbouncer") if replicas and not running else None
+    names += [*(WEB_SERVERS if nginx else ()), *(["pgbouncer"] if pgbouncer else [])]
+    chosen = home.read_ports() if running else _choose_ports(home, names)
+    packages = installation.packages()
+    postgres = embedded_postgres(home, packages, chosen["postgres"], secrets) if "postgres" in embedded else None
     return Stack(
         home=home,
         installation=installation,
         given=given,
         secrets=secrets,
-        postgres=embedded_postgres(home, packages, chosen["postgres"], secrets) if "postgres" in embedded else None,
+        postgres=postgres,
         valkey=embedded_valkey(home, packages, chosen["valkey"], secrets) if "valkey" in embedded else None,
-        embedding=_embedding(home, installation, chosen["embedding"]) if "embedding" in embedded else None,
+        embedding=_embedding(home, installation, "embedding", chosen) if "embedding" in embedded else None,
+        second_embedding=_embedding(home, installation, "embedding-2", chosen) if "embedding-2" in names else None,
+        replicas=tuple(Standby(postgres, number, chosen[f"replica-{number}"]) for number in numbers if postgres),
+        front=Front(
+            nginx,
+            _bouncer(home, pgbouncer, chosen, replicas, secrets) if pgbouncer else None,
+            tuple(chosen[name] for name in WEB_SERVERS) if nginx else (),
+        ),
     )
+
+
+def _bouncer(
+    home: Home, program: Path, chosen: Mapping[str, int], replicas: int, secrets: Mapping[str, str]
+) -> Bouncer:
+    databases = {"cloister": chosen["postgres"]}
+    databases |= {f"cloister_replica_{number}": chosen[f"replica-{number}"] for number in range(1, replicas + 1)}
+    return Bouncer(home, program, chosen["pgbouncer"], databases, secrets["POSTGRES_PASSWORD"])
 
 
 def _choose_ports(home: Home, names: list[str]) -> dict[str, int]:
@@ -181,9 +229,10 @@ def _choose_ports(home: Home, names: list[str]) -> dict[str, int]:
     return chosen
 
 
-def _embedding(home: Home, installation: Installation, port: int) -> Service:
+def _embedding(home: Home, installation: Installation, name: str, ports_chosen: Mapping[str, int]) -> Service:
+    port = ports_chosen[name]
     return Service(
-        name="embedding",
+        name=name,
         command=(
             *(str(installation.python), "-m", "deploy.local.embedding_server"),
             *("--port", str(port), "--cache", str(home.models)),

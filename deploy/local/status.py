@@ -9,8 +9,10 @@ from typing import Any
 from deploy.local.console import tail
 from deploy.local.errors import LauncherError
 from deploy.local.home import Home
+from deploy.local.install import Installation
 from deploy.local.lock import lock_holder
-from deploy.local.portal import is_portal_ready
+from deploy.local.portal import is_portal_ready, portal_health
+from deploy.local.postgres import embedded_postgres
 from deploy.local.process import (
     Identity,
     family,
@@ -19,13 +21,18 @@ from deploy.local.process import (
     rss_bytes,
     uptime_seconds,
 )
+from deploy.local.standby import Standby
 
 # Lines of each log that `logs` shows at first, and seconds between two looks with -f.
 SHOWN_LINES, FOLLOW_SECONDS = 40, 0.3
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """The instance as one object: home, address, ready, processes (memory in MB of a process with its children)."""
+    """The instance as one object: home, address, ready, health (as the portal says), processes (memory in MB of a
+    process with its children).
+
+    Databases have a `role` where there are replicas, and these how far they are behind.
+    """
     holder = lock_holder(home)
     state = home.read_state() if holder is not None else {}
     processes = []
@@ -40,10 +47,12 @@ def describe(home: Home) -> dict[str, Any]:
         processes.append(
             _process(one["name"], identity, one["state"] if identity else "waiting", one["restarts"], one["port"])
         )
+    _add_roles(home, processes, int(state.get("replicas", 0)))
     return {
         "home": str(home.path),
         "address": state.get("address"),
         "ready": bool(state) and is_portal_ready(state["host"], state["port"]),
+        "health": portal_health(state["host"], state["port"]) if state else {},
         "processes": processes,
     }
 
@@ -57,15 +66,41 @@ def status(home: Home, *, as_json: bool) -> int:
         print(f"Cloister is not running in {home.path}. Start it with ./cloister up")
     else:
         print(f"{'ready' if instance['ready'] else 'not ready'}: {instance['address'] or '(starting)'}")
-        print(f"{'':10} {'pid':>8} {'state':10} {'restarts':>8} {'up':>9} {'memory':>8} {'port':>6}")
+        for name, part in instance["health"].get("components", {}).items():
+            if part["error"]:
+                print(f"{name}: {part['error']}")
+        print(f"{'':11} {'pid':>8} {'state':10} {'restarts':>8} {'up':>9} {'memory':>8} {'port':>6}")
         for one in instance["processes"]:
             up = "" if one["uptime_seconds"] is None else f"{one['uptime_seconds']:.0f} s"
             memory = "" if one["rss_mb"] is None else f"{one['rss_mb']:.0f} MB"
             print(
-                f"{one['name']:10} {one['pid'] or '':>8} {one['state']:10} {one['restarts']:>8} {up:>9} {memory:>8} "
-                f"{one['port'] or '':>6}"
+                f"{one['name']:11} {one['pid'] or '':>8} {one['state']:10} {one['restarts']:>8} {up:>9} {memory:>8} "
+                f"{one['port'] or '':>6}{_role(one)}"
             )
     return 0 if instance["ready"] else 1
+
+
+def _add_roles(home: Home, processes: list[dict[str, Any]], replicas: int) -> None:
+    """Say of the databases who follows whom, where any does."""
+    by_name = {one["name"]: one for one in processes}
+    if not replicas or "postgres" not in by_name:
+        return
+    primary = embedded_postgres(home, Installation().packages(), by_name["postgres"]["port"], home.secrets())
+    by_name["postgres"]["role"] = "primary"
+    for number in range(1, replicas + 1):
+        one = by_name.get(f"replica-{number}")
+        if one is not None:
+            one |= {"role": "replica", "replication": Standby(primary, number, one["port"]).lag()}
+
+
+def _role(process: dict[str, Any]) -> str:
+    """The end of a database's line."""
+    if process.get("role") != "replica":
+        return f"  {process['role']}" if "role" in process else ""
+    found = process["replication"]
+    if found["lag_bytes"] is None:
+        return f"  replica, {found['state']}"
+    return f"  replica, {found['state']}, {found['lag_seconds']:g} s and {found['lag_bytes']:,} bytes behind"
 
 
 def logs(home: Home, name: str | None, *, follow: bool) -> int:

@@ -14,7 +14,7 @@ from types import FrameType
 from deploy.local.console import Console, tail
 from deploy.local.errors import LauncherError, StepFailed, StopRequested, explain
 from deploy.local.home import Home
-from deploy.local.orphans import PORTAL_NAMES, STOP_ORDER
+from deploy.local.orphans import PORTAL_NAMES, STOP_ORDER, kind
 from deploy.local.process import adopt_orphans, bury_adopted, kill_all, marked
 from deploy.local.service import Running, Service
 from deploy.local.step import RunningStep, Step
@@ -165,9 +165,9 @@ class Supervisor:
         """Stop everything in order; bounded, whatever the services do."""
         self._end_steps()
         alive = [one.running for one in self._supervised.values() if one.running is not None]
-        alive.sort(key=lambda running: STOP_ORDER.index(running.service.name))
+        alive.sort(key=lambda running: STOP_ORDER.index(kind(running.service.name)))
         # Clock, worker and web server do not need each other: they may end at the same time.
-        portal = [running for running in alive if running.service.name in PORTAL_NAMES]
+        portal = [running for running in alive if kind(running.service.name) in PORTAL_NAMES]
         for running in portal:
             running.ask_to_stop()
         for running in alive:

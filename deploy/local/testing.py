@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from deploy.local.chromium import ensure_chromium
 from deploy.local.console import Console
@@ -15,6 +16,7 @@ from deploy.local.lock import take_lock
 from deploy.local.ocr import ensure_ocr
 from deploy.local.orphans import stop_orphans
 from deploy.local.portal import portal_environment
+from deploy.local.prometheus import ensure_prometheus
 from deploy.local.stack import (
     given_by_environment,
     make_stack,
@@ -46,6 +48,8 @@ def run_tests(home: Home, arguments: list[str]) -> int:
     chromium = ensure_chromium(installation.python, home, console)
     ensure_ocr(home, console)
     changes = {"CLOISTER_CHROMIUM": chromium} if chromium else {}
+    if tools := ensure_prometheus(home, console):
+        changes["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(tools["promtool"]).parent)])
     console.say("Starting what the tests need…")
     given = given_by_environment()
     # A cache that is given has other databases beside the one that is named, which are none of ours.

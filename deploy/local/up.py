@@ -31,7 +31,9 @@ from deploy.local.portal import (
     portal_services,
     probe_host,
     web_address,
+    web_services,
 )
+from deploy.local.postgres import Postgres
 from deploy.local.stack import (
     Stack,
     given_by_environment,
@@ -39,6 +41,7 @@ from deploy.local.stack import (
     require_machine,
     require_reachable,
 )
+from deploy.local.standby import forget_others
 from deploy.local.step import Step
 from deploy.local.supervisor import Supervisor
 
@@ -63,6 +66,7 @@ class Wish:
     demo: bool
     detach: bool
     bind_address: str
+    replicas: int = 0
 
 
 def up(home: Home, wish: Wish) -> int:
@@ -84,7 +88,7 @@ def up(home: Home, wish: Wish) -> int:
             require_room(home.path, START_BYTES)
             require_reachable(given)
             installation.ensure(home, console)
-            stack = make_stack(home, installation, given, running=False)
+            stack = make_stack(home, installation, given, running=False, replicas=wish.replicas)
         if wish.detach:
             return _detach(home, lock, stack, wish, console)
         _supervise(lock, stack, wish, console, on_ready=lambda: console.say("Stop it with Ctrl-C."))
@@ -125,9 +129,12 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
         port=wish.port,
         demo=wish.demo,
         given=asdict(stack.given),
+        replicas=wish.replicas,
     )
     names = [*(["PostgreSQL"] if stack.postgres else []), *(["Valkey"] if stack.valkey else [])]
-    names += ["the embedding server"] if stack.embedding else []
+    names += ["the embedding server" if len(stack.embeddings) == 1 else "two embedding servers"][
+        : len(stack.embeddings)
+    ]
     if names:
         console.say(f"Starting {', '.join(names)}…")
     for service in stack.services():
@@ -138,6 +145,7 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
         supervisor.start(stack.postgres.service())
         supervisor.wait_ready("postgres", seconds=DATABASE_SECONDS)
         stack.postgres.ensure_database()
+        _start_replicas(supervisor, stack, stack.postgres, console)
     console.say("Bringing the database and the static files up to date…")
     steps = [Step("migrate", manage_command(python, "migrate", "--noinput"), environment)]
     wanted_static = fingerprint(ROOT, *STATIC_SOURCES)
@@ -150,15 +158,29 @@ def _start_everything(supervisor: Supervisor, stack: Stack, wish: Wish, console:
     console.say("Starting the portal…")
     for service in portal_services(stack, environment):
         supervisor.start(service)
+    web = [service.name for service in web_services(stack, environment)]
     if wish.demo:
         _load_demo(supervisor, stack, environment, console)
-    supervisor.wait_ready("gunicorn", seconds=PORTAL_SECONDS)
+    supervisor.wait_ready(*web, seconds=PORTAL_SECONDS)
     console.say(f"Cloister is ready after {time.monotonic() - started:.0f} s: {address}")
     if wish.demo:
         *others, last = DEMO_ACCOUNTS
         console.say(
             f"Demo sign-ins: {', '.join(others)} or {last}, each with the password {environment['DEMO_PASSWORD']}"
         )
+
+
+def _start_replicas(supervisor: Supervisor, stack: Stack, primary: Postgres, console: Console) -> None:
+    """Start the replicas that were asked for; the primary forgets those of earlier starts."""
+    forget_others(primary, len(stack.replicas))
+    if not stack.replicas:
+        return
+    many = len(stack.replicas) > 1
+    console.say(f"Starting {f'{len(stack.replicas)} replicas' if many else 'a replica'} of the database…")
+    for replica in stack.replicas:
+        replica.initialise()
+        supervisor.start(replica.service())
+    supervisor.wait_ready(*(replica.name for replica in stack.replicas), seconds=DATABASE_SECONDS)
 
 
 def _load_demo(supervisor: Supervisor, stack: Stack, environment: dict[str, str], console: Console) -> None:

@@ -43,6 +43,7 @@ from ingestion.admin.filters import (
     WindowFilter,
 )
 from ingestion.admin.kinds import kind_in_words
+from ingestion.admin.personaldata import PersonalDataPages
 from ingestion.admin.readers import CONFIRMED, GOING_BACK
 from ingestion.admin.versions import VersionPages
 from ingestion.attention import review_day, review_due
@@ -72,7 +73,9 @@ def window_of(document: Document) -> str:
 
 
 @admin.register(Document)
-class DocumentAdmin(FailurePages, CollectionPages, ChunkPages, BulkPages, VersionPages, DeletionPages):
+class DocumentAdmin(
+    FailurePages, CollectionPages, ChunkPages, PersonalDataPages, BulkPages, VersionPages, DeletionPages
+):
     """The documents that a person curates."""
 
     actions = (*BulkPages.actions, "delete_selected")
@@ -229,6 +232,7 @@ class DocumentAdmin(FailurePages, CollectionPages, ChunkPages, BulkPages, Versio
             "sight": sight_of(managed.get()),
             "chunks": chunks.only("position", "page_number", "section_title", "text")[:PREVIEWED],
             **self._family(request, document),
+            **self.personal_data_context(request, document),
             "alike": [
                 {"document": one.document, "kind": one.kind, "percent": floor(one.likeness * 100)}
                 for one in alike(document, viewer_of(request))

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from accounts.audit import DOWNLOADED, note_reading
 from ingestion import versions
 from ingestion.admin.acts import DocumentActs
 from ingestion.admin.pages import ORIGINALS_AWAY
@@ -42,7 +43,11 @@ class VersionPages(DocumentActs):
     def original_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse | FileResponse:
         """The original file, as a download: whatever is in it, the browser does not run it. 404 when it is lost."""
         document = self.get_object(request, str(object_id))
-        return self.unknown(request, str(object_id)) if document is None else original_response(document)
+        if document is None:
+            return self.unknown(request, str(object_id))
+        response = original_response(document)
+        note_reading(DOWNLOADED, document.pk, str(document), request=request)
+        return response
 
     def replace_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Give a document a new original."""
@@ -96,7 +101,9 @@ class VersionPages(DocumentActs):
         document: Document | None = self.get_object(request, str(object_id))
         if document is None:
             return self.unknown(request, str(object_id))
-        return original_response(_version(document, number))
+        response = original_response(_version(document, number))
+        note_reading(DOWNLOADED, document.pk, str(document), request=request, version=number)
+        return response
 
     def restore_version_view(self, request: HttpRequest, object_id: UUID, number: int) -> HttpResponse:
         """Asks whether this earlier file shall be the document's again, and makes it so."""

@@ -8,15 +8,17 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.arrival import viewer_of
+from accounts.audit import DOWNLOADED, VIEWED, note_reading
 from accounts.parsing import BoundedMultiPartParser, TooLarge
 from accounts.permissions import MaySearch, ReadOrCurate
 from ingestion import pipeline, versions
@@ -26,7 +28,8 @@ from ingestion.api.listing import InOrder, readable, related
 from ingestion.api.refusals import Conflict, StorageUnavailable
 from ingestion.api.shapes import ChunkSerializer, DocumentSerializer
 from ingestion.models import Chunk, Document, EarlierVersion
-from ingestion.originals import original_response
+from ingestion.originals import original_response, stretch_response
+from ingestion.ranges import goes_on
 from ingestion.runs import lock_all
 from ingestion.storage import StorageAway
 from ingestion.trail import note_edits, state_of
@@ -38,6 +41,13 @@ class ChunksView(generics.ListAPIView[Chunk]):
     permission_classes = [MaySearch]
     serializer_class = ChunkSerializer
     pagination_class = InOrder
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A page of the text."""
+        answer = super().get(request, *args, **kwargs)
+        title = str(get_object_or_404(readable(request), pk=self.kwargs["pk"]))
+        note_reading(VIEWED, self.kwargs["pk"], title, request=request)
+        return answer
 
     def get_queryset(self) -> QuerySet[Chunk]:
         viewer = viewer_of(self.request)
@@ -61,13 +71,26 @@ class FileView(APIView):
     permission_classes = [ReadOrCurate]
     parser_classes = [BoundedMultiPartParser]
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: UUID) -> FileResponse:
-        """The original file, as an attachment."""
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="Such as `bytes=0-1023`.")
+        ],
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            416: OpenApiResponse(description="Nothing of what `Range` asks for lies inside the file."),
+        },
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """The original file, as an attachment; of a large one the stretch that `Range` asks for."""
         try:
-            return original_response(get_object_or_404(readable(request), pk=pk))
+            document = get_object_or_404(readable(request), pk=pk)
+            response = stretch_response(document, request._request)
         except StorageAway:
             raise StorageUnavailable from None
+        if not goes_on(request._request):
+            note_reading(DOWNLOADED, pk, str(document), request=request)
+        return response
 
     @extend_schema(parameters=[IF_MATCH], request=NewFileSerializer, responses={202: DocumentSerializer})
     def put(self, request: Request, pk: UUID) -> Response:
@@ -130,9 +153,11 @@ class VersionView(APIView):
         """An earlier file, as an attachment."""
         document = get_object_or_404(Document.objects.manageable_by(viewer_of(request)), pk=pk)
         try:
-            return original_response(get_object_or_404(versions.earlier(document), number=number))
+            response = original_response(get_object_or_404(versions.earlier(document), number=number))
         except StorageAway:
             raise StorageUnavailable from None
+        note_reading(DOWNLOADED, pk, str(document), request=request, version=number)
+        return response
 
 
 class RestoreVersionView(APIView):

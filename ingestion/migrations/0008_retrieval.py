@@ -1,9 +1,16 @@
-"""What retrieval needs more."""
+"""Documents by the day of their review, which is what people narrow a search to."""
 
-from django.db import migrations
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    # An index is built concurrently outside of any transaction.
+    atomic = False
     dependencies = [("ingestion", "0007_corpus_version")]
-
-    operations = []
+    operations = [
+        AddIndexConcurrently(
+            "document",
+            models.Index(fields=["last_reviewed"], condition=models.Q(is_searchable=True), name="document_reviewed"),
+        ),
+    ]

@@ -212,6 +212,8 @@ class Document(Restricted):
             GinIndex(fields=["readers"], name="document_readers"),
             GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="document_title_trgm"),
             GinIndex(fields=["sketch_bands"], name="document_sketch_bands"),
+            # What was reviewed since some day is what people narrow a search to.
+            models.Index(fields=["last_reviewed"], condition=models.Q(is_searchable=True), name="document_reviewed"),
             # When the next window begins or ends is asked at each search.
             models.Index(
                 fields=["visible_from"],

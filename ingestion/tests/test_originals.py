@@ -19,6 +19,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import RequestFactory
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from pytest_django import Settings
 
 from ingestion import pipeline, retention, versions
 from ingestion.models import Document, EarlierVersion, Status
-from ingestion.originals import original_response
+from ingestion.originals import original_response, stretch_response
 from ingestion.storage import StorageAway
 from ingestion.tests.conftest import TakeIn, run_portal, wait_for
 from ingestion.tests.embedding_servers import free_port
@@ -131,6 +132,15 @@ class TestEither:
         versions.restore_version(document, 1)
         assert b"".join(original_response(ingested(document))) == ENGLISH.encode()
         assert len(names()) == 2
+
+    def test_a_stretch_is_handed_out_alone(self, take: TakeIn, rf: RequestFactory) -> None:
+        document = take(ENGLISH, "travel.md")
+        whole = ENGLISH.encode()
+        answer = stretch_response(document, rf.get("/", headers={"Range": "bytes=20-49"}))
+        assert (answer.status_code, answer["Content-Length"]) == (206, "30")
+        assert answer["Content-Range"] == f"bytes 20-49/{len(whole)}"
+        assert b"".join(answer) == whole[20:50]
+        assert b"".join(stretch_response(document, rf.get("/", headers={"Range": "bytes=-7"}))) == whole[-7:]
 
     def test_bytes_that_are_not_those_that_were_taken_in_are_never_read(self, take: TakeIn) -> None:
         document = take(ENGLISH)

@@ -1,6 +1,6 @@
 """What pages allow a browser, and the forms in which they show things."""
 
-from portal.policies import UNUSED_FEATURES, content_security_policy
+from portal.policies import UNUSED_FEATURES, content_security_policy, static_headers
 from portal.settings.people import OIDC_ISSUER, OIDC_OP_AUTHORIZATION_ENDPOINT, OIDC_OP_LOGOUT_ENDPOINT
 from portal.settings.web import INSECURE_COOKIES
 from portal.unfold import UNFOLD  # noqa: F401  (a setting)
@@ -11,6 +11,7 @@ CONTENT_SECURITY_POLICY = content_security_policy(
 PERMISSIONS_POLICY = UNUSED_FEATURES
 # Pages of other origins have no business with the static files either.
 WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_ADD_HEADERS_FUNCTION = static_headers
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "Europe/London"

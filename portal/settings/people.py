@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.settings.environment import env, required
+from portal.settings.environment import BASE_DIR, env, required
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = [
@@ -76,7 +76,13 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "search"
 LOGOUT_REDIRECT_URL = "search"
 PUBLIC_SEARCH = env.bool("PUBLIC_SEARCH", default=True)
+# How long the trail is kept: of searches, and of what people did (six years, as long as a claim may be brought).
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
+AUDIT_ACTS_RETENTION_DAYS = env.int("AUDIT_ACTS_RETENTION_DAYS", default=6 * 365 + 2)
+# Where events of the trail wait that the database cannot take: a folder that outlives the process.
+AUDIT_SPOOL = env.str("AUDIT_SPOOL", default=str(BASE_DIR / "var" / "audit"))
+# A file to which the signed ends of the trail's chains are appended; on another machine, or copied to one.
+AUDIT_ANCHOR = env.str("AUDIT_ANCHOR", default="")
 
 # The demo's sign-ins are shown on the sign-in page only where both are set, which `./cloister up` does.
 DEMO_MODE = env.bool("CLOISTER_DEMO", default=False)

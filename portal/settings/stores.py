@@ -1,30 +1,68 @@
 """The database, the cache, and where files lie."""
 
+from typing import Any
+
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from portal.settings.environment import BASE_DIR, env, required
 
-DATABASES = {
-    "default": {
-        **env.db_url_config(required("DATABASE_URL")),
+# Connections that a process may open to each database, with a pool of its own; 0: none is kept, and PgBouncer stands
+# between (deploy/pgbouncer).
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=8)
+# Seconds after which the server ends a statement; 0: never. Web servers have it (deploy/gunicorn.conf.py), below the
+# proxy's time-out; workers, which build indexes, do not.
+DATABASE_STATEMENT_SECONDS = env.int("DATABASE_STATEMENT_SECONDS", default=0)
+# How far a replica may be behind before it serves no searches, even where nothing that they answer has changed.
+DATABASE_REPLICA_MAX_LAG_SECONDS = env.float("DATABASE_REPLICA_MAX_LAG_SECONDS", default=30.0)
+
+
+def _database(url: str, *, wait_seconds: float) -> dict[str, Any]:
+    """One server, and how its connections are made; a request waits for one as long as this."""
+    config: dict[str, Any] = env.db_url_config(url)
+    options: dict[str, Any] = {
+        "connect_timeout": 3,
+        # A server whose machine is gone is noticed, though it closes nothing.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+        **config.get("OPTIONS", {}),
+    }
+    if DATABASE_POOL_SIZE:
+        # One pool a process, shared by its threads: connections are opened at need and given back at once. An idle
+        # process keeps none, since each costs PostgreSQL some 30 MB.
+        options["pool"] = {
+            "min_size": env.int("DATABASE_POOL_MIN_SIZE", default=0),
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": wait_seconds,
+            "max_idle": 60,
+            # Else the pool would try by itself, after pauses that grow with the time for which the server was away, and
+            # nobody would get a connection when it is back.
+            "reconnect_timeout": 1,
+        }
+        if DATABASE_STATEMENT_SECONDS:
+            options["options"] = f"-c statement_timeout={DATABASE_STATEMENT_SECONDS}s"
+    return {
+        **config,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
         # A connection that died with a restarted database is noticed before a request meets it.
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            # One pool a process, shared by its threads: connections are opened at need and given back at once. An
-            # idle process keeps none, since each costs PostgreSQL some 30 MB.
-            "pool": {
-                "min_size": env.int("DATABASE_POOL_MIN_SIZE", default=0),
-                "max_size": env.int("DATABASE_POOL_SIZE", default=8),
-                "timeout": 5,
-                "max_idle": 60,
-            },
-            "connect_timeout": 3,
-        },
+        "CONN_HEALTH_CHECKS": bool(DATABASE_POOL_SIZE),
+        # PgBouncer gives each transaction another connection; a cursor on the server would stay behind.
+        "DISABLE_SERVER_SIDE_CURSORS": not DATABASE_POOL_SIZE,
+        "OPTIONS": options,
     }
-}
+
+
+DATABASES = {"default": _database(required("DATABASE_URL"), wait_seconds=5)}
+# Which replica serves which share of the searches; 0 serves none, as while it is looked after.
+REPLICA_WEIGHTS: dict[str, float] = {}
+for _number, _url in enumerate(env.list("DATABASE_REPLICA_URLS", default=[]), start=1):
+    _alias = f"replica_{_number}"
+    # Where one is away another, or the primary, answers: nobody waits long for it.
+    DATABASES[_alias] = _database(_url, wait_seconds=1)
+    REPLICA_WEIGHTS[_alias] = float(DATABASES[_alias]["OPTIONS"].pop("weight", 1))
 
 REDIS_URL = required("REDIS_URL")
 CACHES = {

@@ -48,7 +48,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "csp",
     "django_htmx",
-    "django_prometheus",
     "accounts",
     "ingestion",
     "search",
@@ -56,7 +55,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "portal.middleware.RequestIdMiddleware",
     # Above everything that may answer by itself, so that every answer carries their headers.
     "portal.middleware.PrivacyMiddleware",
@@ -67,6 +65,8 @@ MIDDLEWARE = [
     "portal.middleware.TransportMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.ApiLimitMiddleware",
+    # Below it a request may be asked twice: of the primary, and of a replica.
+    "portal.replicas.ReplicaMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -74,13 +74,13 @@ MIDDLEWARE = [
     "accounts.sign_in.SessionLimitMiddleware",
     "accounts.renewal.RenewalMiddleware",
     "accounts.seeing.SeeAsMiddleware",
+    "accounts.circumstances.CircumstancesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "portal.middleware.BodyLimitMiddleware",
     "portal.middleware.ButtonOnlyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.DatabaseAwayMiddleware",
     "axes.middleware.AxesMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "portal.urls"

@@ -21,6 +21,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 INGESTION_STALE_SECONDS = env.int("INGESTION_STALE_SECONDS", default=300)
 # How often the clock looks for what was lost.
 INGESTION_RECONCILE_SECONDS = env.int("INGESTION_RECONCILE_SECONDS", default=60)
+# How often it sends a canary into each queue, by which operators see that the queue moves.
+QUEUE_CANARY_SECONDS = env.int("QUEUE_CANARY_SECONDS", default=30)
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {"ingestion.ingest": {"queue": "ingestion"}, "ingestion.reembed": {"queue": "reembed"}}
 # A worker or a clock that finds the queue away tries on for as long as it takes.
@@ -42,6 +44,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
 CELERY_BEAT_SCHEDULE = {
+    # One that nobody took in time says no more than the next one.
+    "send-canaries": {
+        "task": "portal.send_canaries",
+        "schedule": timedelta(seconds=QUEUE_CANARY_SECONDS),
+        "options": {"expires": 30},
+    },
     "refresh-statistics": {"task": "ingestion.refresh_statistics", "schedule": timedelta(minutes=1)},
     "reconcile": {"task": "ingestion.reconcile", "schedule": timedelta(seconds=INGESTION_RECONCILE_SECONDS)},
     "mend": {"task": "ingestion.mend", "schedule": timedelta(hours=1)},
@@ -60,11 +68,17 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(day_of_week="monday", hour="7", minute="0"),
     },
     "clear-sessions": {"task": "accounts.clear_sessions", "schedule": timedelta(hours=1)},
+    "seal-audit": {"task": "accounts.seal_audit", "schedule": timedelta(seconds=15)},
+    "anchor-audit": {"task": "accounts.anchor_audit", "schedule": timedelta(minutes=5)},
     "purge-tokens": {"task": "accounts.purge_tokens", "schedule": timedelta(days=1)},
     "warm-cache": {"task": "search.warm_cache", "schedule": timedelta(minutes=5)},
     "read-vocabulary": {"task": "search.read_vocabulary", "schedule": timedelta(minutes=1)},
     "ask-golden-queries": {"task": "search.begin_golden_run", "schedule": crontab(hour="4", minute="15")},
+    "count-popularity": {"task": "search.count_popularity", "schedule": timedelta(hours=1)},
     "sample-recall": {"task": "search.sample_recall", "schedule": timedelta(minutes=5)},
+    # Most runs find nothing to do: a saved search is due once a day or week, from six in the morning.
+    "tell-what-is-new": {"task": "search.tell_what_is_new", "schedule": timedelta(minutes=10)},
+    "purge-history": {"task": "search.purge_history", "schedule": timedelta(days=1)},
     "purge-audit": {"task": "search.purge_audit", "schedule": timedelta(days=1)},
 }
 
@@ -74,6 +88,9 @@ EMBEDDING_DIMENSIONS = env.int("EMBEDDING_DIMENSIONS", default=1024)
 
 # Languages whose stop words and word stems a query is read with, beside the plain words (ISO 639-1).
 SEARCH_LANGUAGES = env.list("SEARCH_LANGUAGES", default=["en", "de", "fr", "es"])
+
+# Where people who find nothing may ask: a mail address, or the address of a page.
+LIBRARY_CONTACT = env.str("LIBRARY_CONTACT", default="")
 
 # What small preferences add to a hit's score, such as "recency=0.01,popularity=0"; 0 switches one off.
 try:

@@ -371,6 +371,14 @@ class TestFile:
         for one in (never, lost):
             problem(client.get(f"{DOCUMENTS}{one.pk}/file/"), 404)
 
+    def test_a_stretch_of_it_is_sent_alone(self, client: Client, document: MakeDocument, library: Department) -> None:
+        page = document("Page", department=library)
+        page.file.save("x", ContentFile(b"0123456789"))
+        answer = client.get(f"{DOCUMENTS}{page.pk}/file/", headers={"Range": "bytes=3-5"})
+        assert (answer.status_code, answer["Content-Range"]) == (206, "bytes 3-5/10")
+        assert b"".join(answer.streaming_content) == b"345"
+        assert client.get(f"{DOCUMENTS}{page.pk}/file/", headers={"Range": "bytes=10-"}).status_code == 416
+
     def test_a_hostile_original_is_never_shown_as_a_page_of_ours(
         self, client: Client, document: MakeDocument, library: Department
     ) -> None:

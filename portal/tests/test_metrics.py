@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,10 +18,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from accounts.models import Department
+from portal import health
 from portal.tests.conftest import MakeDocument, MakePerson
-from portal.tests.processes import away, run
+from portal.tests.processes import away, children, gunicorn, run, status_of
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_memory() -> None:
+    """No test knows what another one found of the parts."""
+    health.forget()
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -29,7 +42,7 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_the_promised_names_are_there(client: Client, document: MakeDocument, library: Department) -> None:
     cache.clear()
     document("One", department=library)
-    document("Two", department=library, status="failed")
+    document("Two", department=library, status="failed", error_reason="damaged")
     client.get("/api/v1/search/", {"q": "books", "mode": "keyword"})
     client.get("/search/", {"q": "books", "mode": "keyword"})
     answer = client.get("/metrics")
@@ -44,6 +57,29 @@ def test_the_promised_names_are_there(client: Client, document: MakeDocument, li
     assert found["embedding_queue_size", ()] >= 0
     assert found["ingestion_documents", (("status", "ready"),)] == 1
     assert found["ingestion_documents", (("status", "failed"),)] == 1
+    assert found["ingestion_documents_with_reason", (("reason", "damaged"), ("status", "failed"))] == 1
+    assert found["http_requests_total", (("kind", "page"), ("status", "200"), ("view", "search"))] >= 1
+
+
+def test_the_parts_are_there_without_anybody_waiting_for_them(client: Client) -> None:
+    health.components()
+    found = samples(client.get("/metrics").content.decode())
+    assert found["component_up", (("component", "database"),)] == 1
+    assert found["component_up", (("component", "embedding_service"),)] == 1
+    (node,) = [value for (name, _), value in found.items() if name == "embedding_node_up"]
+    assert node == 1
+    assert found["disk_free_bytes", (("place", "originals"),)] > 0
+    assert found["db_connections_max", ()] > 0
+    assert found["queue_waiting", (("queue", "ingestion"),)] >= 0
+
+
+def test_the_age_of_the_backup_is_that_of_its_mark(client: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.BACKUP_MARK = str(tmp_path / "mark")
+    assert ("backup_last_success_timestamp_seconds", ()) not in samples(client.get("/metrics").content.decode())
+    (tmp_path / "mark").touch()
+    os.utime(tmp_path / "mark", (1_700_000_000, 1_700_000_000))
+    found = samples(client.get("/metrics").content.decode())
+    assert found["backup_last_success_timestamp_seconds", ()] == 1_700_000_000
 
 
 def test_no_label_names_a_person_or_a_query(client: Client, person: MakePerson) -> None:
@@ -83,6 +119,75 @@ def test_a_broker_that_is_away_costs_one_metric_and_little_time(client: Client, 
     assert "db_connections_active" in text
 
 
+def test_what_processes_counted_outlives_them_in_few_files(tmp_path: Path) -> None:
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    count = """
+import os
+from prometheus_client.values import MultiProcessValue
+for process in range(4_000_000, 4_000_020):
+    # As a process of this number, which there cannot be, would leave its files.
+    value = MultiProcessValue(lambda: process)
+    value("counter", "made", "made_total", (), (), "help").inc(2)
+    for bound in ("1.0", "+Inf"):
+        value("histogram", "took", "took_bucket", ("le",), (bound,), "help").inc(1)
+    value("gauge", "busy", "busy", (), (), "help", "livesum").set(1)
+print(len(list(__import__("pathlib").Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"))))
+"""
+    assert run(count, **shared, **away()) >= 40
+    read = "from portal.metrics.page import counted; print(json.dumps([counted().decode() for _ in range(2)]))"
+    for text in run(read, **shared, **away()):
+        found = samples(text)
+        assert found["made_total", ()] == 40
+        assert found["took_bucket", (("le", "1.0"),)] == 20
+        assert ("busy", ()) not in found, "what a gauge said of a process goes with it"
+    assert len(list(tmp_path.glob("*_40000*.db"))) == 0
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_what_four_processes_count_is_what_was_asked_exactly(tmp_path: Path) -> None:
+    """Requests by several people at once, while one of the processes is replaced: none is lost or counted twice."""
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "THROTTLE_FACTOR": "0", "SEARCH_CACHE_SECONDS": "0"}
+    asked = (
+        [("/api/v1/search/?q=books&mode=keyword", 200)] * 60
+        + [("/search/?q=books&mode=keyword", 200)] * 60
+        + [("/health/live", 200)] * 60
+        + [("/api/v1/search/?q=books&mode=wrong", 400)] * 20
+    )
+    with gunicorn(4, **shared) as (address, process):
+
+        def ask(one: tuple[str, int]) -> bool:
+            return status_of(address + one[0]) == one[1]
+
+        with ThreadPoolExecutor(8) as people:
+            assert all(people.map(ask, asked))
+            before = children(process)
+            os.kill(before[0], signal.SIGTERM)
+            deadline = time.monotonic() + 30
+            while before[0] in children(process) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert all(people.map(ask, asked))
+        with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
+            found = samples(answer.read().decode())
+
+    def counted(name: str, **labels: str) -> float:
+        return sum(
+            value
+            for (found_name, has), value in found.items()
+            if found_name == name and labels.items() <= dict(has).items()
+        )
+
+    assert counted("vector_search_queries_total", endpoint="api", status="ok") == 120
+    assert counted("vector_search_queries_total", endpoint="page", status="ok") == 120
+    assert counted("vector_search_queries_total") == 240
+    assert counted("vector_search_duration_seconds_count", query_type="keyword") == 240
+    assert counted("http_requests_total", kind="api", status="200") == 120
+    assert counted("http_requests_total", kind="api", status="400") == 40
+    assert counted("http_requests_total", kind="page", status="200") == 120
+    # One more than was asked here: is the server there?
+    assert counted("http_requests_total", view="portal.health.views.live") == 121
+    assert counted("http_request_duration_seconds_count", kind="page") == 120
+
+
 def test_several_processes_are_counted_together(tmp_path: Path) -> None:
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     count = """
@@ -102,3 +207,19 @@ print("null")
     # The database of these processes is away: what is asked of it is left out, and the rest is there.
     assert "db_connections_active" not in found["body"]
     assert counted["embedding_queue_size", ()] >= 0
+
+
+def test_a_worker_on_a_machine_of_its_own_tells_what_its_processes_count(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "WORKER_METRICS_PORT": str(port)}
+    run("from ingestion import metrics\nmetrics.RUNS.labels('failed', 'damaged').inc(3)\nprint(0)", **shared, **away())
+    tell = f"""
+import urllib.request
+from portal.metrics.worker import serve
+serve()
+print(json.dumps(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").read().decode()))
+"""
+    found = samples(run(tell, **shared, **away()))
+    assert found["ingestion_runs_total", (("outcome", "failed"), ("reason", "damaged"))] == 3

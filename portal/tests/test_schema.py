@@ -22,6 +22,7 @@ PATHS = {
     "/api/v1/token/blacklist/": {"post"},
     "/api/v1/me/": {"get"},
     "/api/v1/search/": {"get", "post"},
+    "/api/v1/search/batch/": {"post"},
     "/api/v1/suggest/": {"get"},
     "/api/v1/documents/": {"get", "post"},
     "/api/v1/documents/{id}/": {"get", "patch", "delete"},
@@ -68,3 +69,24 @@ def test_the_page_to_try_it_needs_no_more_than_its_own_style_sheet(client: Clien
     assert all(address.startswith("/") for address in re.findall(r'(?:src|href)="([^"]*)"', html))
     assert "sha256" not in client.get("/health/live")["Content-Security-Policy"]
     assert client.get("/api/v1/docs/?script=")["Content-Type"].startswith("application/javascript")
+
+
+def test_every_operation_says_how_it_can_fail(client: Client) -> None:
+    cache.clear()
+    schema = yaml.safe_load(client.get("/api/v1/schema/").content)
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            assert {"400", "401", "403", "429", "500", "503"} <= set(answers), (method, path)
+            assert ("404" in answers) >= ("{id}" in path)
+            assert ("415" in answers) == ("requestBody" in operation)
+            for status, answer in answers.items():
+                # 416 has no body: whoever asks for a stretch reads its headers.
+                if status >= "400" and status != "416":
+                    (content,) = answer["content"].items()
+                    assert content == (
+                        "application/problem+json", {"schema": {"$ref": "#/components/schemas/Problem"}},
+                    )  # fmt: skip
+    change = schema["paths"]["/api/v1/documents/{id}/"]["patch"]
+    assert {"409", "412"} <= set(change["responses"])
+    assert "422" in schema["paths"]["/api/v1/documents/"]["post"]["responses"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django import template
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.clearance import Clearance
-from search import presentation
+from search import presentation, reviewed
+from search.reviewed import ReviewAge
 
 register = template.Library()
 
@@ -23,6 +27,12 @@ CLEARANCE_NAMES = {
 def clearance_name(clearance: int) -> str:
     """The short name of a clearance; empty for 0, which sees nothing."""
     return str(CLEARANCE_NAMES[Clearance(clearance)]) if clearance in Clearance.values else ""
+
+
+@register.filter
+def review_age(last_reviewed: date | None) -> ReviewAge | None:
+    """How long ago that was: `text` in words, and `warns` where that is too long."""
+    return reviewed.review_age(last_reviewed, timezone.localdate())
 
 
 @register.filter

@@ -136,8 +136,8 @@ def test_nobody_changes_the_model_while_vectors_are_compared(
         finally:
             connection.close()
 
-    def survey_and_be_disturbed(documents):
-        found = survey(documents)
+    def survey_and_be_disturbed(*args, **kwargs):
+        found = survey(*args, **kwargs)
         other = threading.Thread(target=try_to_take_the_table)
         other.start()
         other.join()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from search.page import FacetValue, Hit, HitDocument, Passage, SearchPage
 from search.presentation import language_name, present, section_path
-from search.query import SearchQuery
+from search.query import SearchQuery, Sort
 
 HIT = Hit(
     HitDocument("00000000-0000-4000-8000-000000000001", "Loans", "Library", "", "guide", "Guide", 1, "en", 3, None),
@@ -77,8 +79,8 @@ def test_every_filter_that_is_on_has_a_chip_in_words() -> None:
         ("Language", "German"),
         ("Key word", "fees"),
         ("Priority from", "4"),
-        ("Reviewed after", "2 Jan 2026"),
-        ("Reviewed before", "4 Mar 2026"),
+        ("Reviewed after", "from 2 Jan 2026"),
+        ("Reviewed before", "before 4 Mar 2026"),
     ]
     assert chips[4].url == "/search/?q=loan&doc_type=faq&language=de&tag=fees&min_priority=4&reviewed_before=2026-03-04"
 
@@ -126,3 +128,24 @@ def test_the_documents_own_title_is_left_out_of_its_section_paths() -> None:
 def test_languages_have_names() -> None:
     names = [language_name(code) for code in ("de", "zh", "gd", "tlh")]
     assert names == ["German", "Chinese", "Scottish Gaelic", "tlh"]
+
+
+def test_orders_and_days_are_links_to_the_same_search_from_its_first_page() -> None:
+    query = SearchQuery(text="loan", departments=("Library",), page=3, sort=Sort.NEWEST)
+    answer = present(query, answered(query, count=30))
+    assert [(one.url, one.selected) for one in answer.sorts] == [
+        ("/search/?q=loan&department=Library", False),
+        ("/search/?q=loan&department=Library&sort=newest", True),
+    ]
+    last_year, *_ = answer.reviewed
+    first = timezone.localdate() - timedelta(days=365)
+    assert last_year.url == f"/search/?q=loan&department=Library&reviewed_after={first}&sort=newest"
+    chosen = present(replace(query, reviewed_after=first), answered(query)).reviewed
+    assert [one.selected for one in chosen] == [True, False, False]
+    # Chosen again it is taken back.
+    assert chosen[0].url == "/search/?q=loan&department=Library&sort=newest"
+
+
+def test_filters_alone_have_no_order_to_choose() -> None:
+    query = SearchQuery(text="", departments=("Library",))
+    assert present(query, answered(query, count=30)).sorts == ()

@@ -79,11 +79,11 @@ def test_other_searches_are_left_alone(
 
 
 def test_a_share_of_nothing_and_old_searches_are_left_alone(through_index: dict[str, Document], settings: Any) -> None:
-    noted()
-    settings.RECALL_SAMPLE_SHARE = 0
-    assert recall.sample() == 0
     settings.RECALL_SAMPLE_SHARE = 1
-    SearchEvent.objects.update(at=timezone.now() - recall.LOOKED_BACK)
+    noted(at=timezone.now() - recall.LOOKED_BACK)
+    assert recall.sample() == 0
+    noted(uuid.uuid4())
+    settings.RECALL_SAMPLE_SHARE = 0
     assert recall.sample() == 0
 
 

@@ -16,6 +16,7 @@ from search.query import Mode, SearchQuery
 from search.service import search
 from search.spelling import did_you_mean, slips
 from search.tests.corpus import serve
+from search.words import read_words
 
 STAFF = Viewer("staff", 3, frozenset((1,)))
 
@@ -27,7 +28,7 @@ def read(corpus: dict[str, Document]) -> dict[str, Document]:
 
 
 def meant(text: str, viewer: Viewer = PUBLIC_VIEWER) -> str | None:
-    return did_you_mean(text, viewer=viewer)
+    return did_you_mean(text, read_words(text), viewer=viewer)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,19 @@ def test_where_the_words_are_found_no_correction_is_looked_for(read: dict[str, D
         page = search(SearchQuery("library card", mode=Mode.KEYWORD), viewer=PUBLIC_VIEWER, audited=False)
     assert page.did_you_mean is None
     assert not any("search_vocabularyword" in one["sql"] for one in statements.captured_queries)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_query_of_known_words_costs_no_statement_more(mode: Mode, read: dict[str, Document]) -> None:
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as statements:
+            page = search(SearchQuery("library book", mode=mode), viewer=PUBLIC_VIEWER, audited=False)
+    read_words_anew = [one for one in statements.captured_queries if "search_query_words" in one["sql"]]
+    assert len(read_words_anew) == 1
+    assert not any("string_agg" in one["sql"] for one in statements.captured_queries)
+    assert page.did_you_mean is None
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_mistyped_word_is_corrected_in_every_mode(mode: Mode, read: dict[str, Document]) -> None:
+    assert search(SearchQuery("libary", mode=mode), viewer=PUBLIC_VIEWER).did_you_mean == "library"

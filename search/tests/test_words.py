@@ -6,14 +6,18 @@ import math
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.clearance import PUBLIC_VIEWER
 from accounts.models import Department
 from ingestion.models import Document
+from search import matched, nearest
 from search import words as words_module
 from search.query import MAX_QUERY_LENGTH, Mode, SearchQuery, parse_query
+from search.retrieval import candidates
 from search.service import search
 from search.tests.corpus import count_statistics, serve
+from search.vectors import query_vector
 from search.words import Proposal, QueryWords, Word, read_words
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +37,11 @@ class TestProposal:
 
     def test_rare_words_propose_and_common_ones_together(self) -> None:
         asked = QueryWords((word("student", 0.5), word("bursary", 0.005), word("visa", 0.01), word("office", 0.02)))
-        assert asked.proposal(100_000, alone=False) == Proposal("'bursary' | 'visa' | (('office') & ('student'))")
+        assert asked.proposal(100_000, alone=True) == Proposal("'bursary' | 'visa' | (('office') & ('student'))")
+
+    def test_beside_the_meaning_fewer_are_enough(self) -> None:
+        asked = QueryWords((word("student", 0.4), word("bursary", 0.005), word("visa", 0.01)))
+        assert asked.proposal(100_000, alone=False) == Proposal("'bursary' | (('visa') & ('student'))")
 
     def test_in_a_small_corpus_every_word_proposes(self) -> None:
         asked = QueryWords((word("student", 0.5), word("bursary", 0.01)))
@@ -201,7 +209,42 @@ def test_only_what_is_proposed_is_found_by_words(corpus, monkeypatch: pytest.Mon
 
 def test_of_what_stands_nearly_everywhere_the_newest_is_scored(corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words_module, "MOST_SCORED_CHUNKS", 0)
-    monkeypatch.setattr(words_module, "SCORED_CHUNKS", 1)
+    for module in (words_module, matched):
+        monkeypatch.setattr(module, "SCORED_CHUNKS", 1)
     assert titles("library") == ["Library fines"]
-    # Not where a part of it is required.
+    # Where a part of it is required, more of them are looked through.
     assert set(titles("+library")) == {"Borrowing from the library", "Library fines"}
+    monkeypatch.setattr(words_module, "LOOKED_THROUGH", 1)
+    assert set(titles("+library")) <= {"Library fines"}
+
+
+@pytest.mark.usefixtures("forms")
+class TestMarksThatAreNearlyEverywhere:
+    """They are looked at in what the legs propose: in one passage after the other, not in all that there are."""
+
+    @pytest.fixture(autouse=True)
+    def _everything_is_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(words_module, "MOST_SCORED_CHUNKS", 0)
+        monkeypatch.setattr(nearest, "EXACT_UP_TO", 0)
+
+    @pytest.mark.parametrize("mode", Mode)
+    def test_what_is_required_stands_in_every_hit(self, mode: Mode) -> None:
+        assert set(titles('"library card"', mode)) == {"Loans"}
+        assert set(titles('fee +library -"library card"', mode)) == {"Cards"}
+
+    @pytest.mark.parametrize("mode", Mode)
+    def test_documents_with_an_excluded_word_are_gone(self, mode: Mode, library: Department) -> None:
+        serve("Long", "About the library fee.", "On cards: ask for a card.", department=library)
+        left = set(titles("library fee form -card", mode))
+        assert left
+        assert not left & {"Loans", "Cards", "Long"}
+
+    def test_not_all_of_it_is_looked_through(self) -> None:
+        query = SearchQuery('"library card" -receipt')
+        with CaptureQueriesContext(connection) as captured:
+            found = candidates(query, viewer=PUBLIC_VIEWER, vector=query_vector(query.meaning, anew=True))
+        assert found.candidates
+        assert found.proposal is None, "nobody knows how many there are"
+        statements = [one["sql"] for one in captured.captured_queries if "proposed" in one["sql"]]
+        assert len(statements) == 1, "nor is it tried again by comparing all"
+        assert "refused AS" not in statements[0]

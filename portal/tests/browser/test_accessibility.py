@@ -26,7 +26,7 @@ def _results(visitor: Visitor) -> None:
     expect(visitor.page.locator(".hit").first).to_be_visible()
     if visitor.page.locator(".facets-fold > summary").is_visible():
         visitor.page.locator(".facets-fold > summary").click()
-    for fold in visitor.page.locator(".more-passages > summary").all():
+    for fold in visitor.page.locator(".more-passages > summary, .cite > summary, .tips > summary").all():
         fold.click()
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.test import Client
 
 from accounts.models import User
-from portal.tests.noninterference import doors_admin  # noqa: F401  (enters its doors)
+from portal.tests.noninterference import doors_admin, doors_mine  # noqa: F401  (enter their doors)
 from portal.tests.noninterference.answers import REQUEST_ID, Answer, answer_of, difference
 from portal.tests.noninterference.doors import DOORS, Ask
 from portal.tests.noninterference.oracle import Sight, delete, sight_of

@@ -126,6 +126,12 @@ def search_post(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return send(client, "post", "/api/v1/search/", body)
 
 
+@door("several searches", "api/v1/search/batch/")
+def search_batch(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    searches = [{"query": query_of(ask), "filters": filters_of(ask)}, {"query": QUERIES[ask.number % len(QUERIES)]}]
+    return send(client, "post", "/api/v1/search/batch/", {"searches": searches})
+
+
 @door("suggestions", "api/v1/suggest/")
 def suggest(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return client.get("/api/v1/suggest/", {"q": TYPED[(ask.query + ask.number) % len(TYPED)]})
@@ -144,6 +150,14 @@ def feedback(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return send(client, "post", "/api/v1/feedback/", given)
 
 
+@door("a verdict by the buttons of a hit", "search/verdict/", writes=True, about_a_document=True)
+def verdict(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    searched = client.get("/api/v1/search/", {"q": QUERIES[0]})
+    search_id = json.loads(searched.content).get("search_id", str(world.document(99)))
+    given = {"search_id": search_id, "document_id": str(world.document(ask.document)), "verdict": "helpful"}
+    return client.post("/search/verdict/", {**given, "back": "q=x"})
+
+
 @door("the command search")
 def search_command(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     """`./cloister manage search QUERY --as NAME`: what an operator is shown that this person would see."""
@@ -151,6 +165,11 @@ def search_command(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     said = io.StringIO()
     call_command("search", query_of(ask), "--as", user.username if user else "anonymous", "--json", stdout=said)
     return HttpResponse(said.getvalue(), content_type="application/json")
+
+
+@door("why a hit is here", "search/why/", about_a_document=True)
+def why(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    return client.get("/search/why/", {"q": query_of(ask), "document": str(world.document(ask.document))})
 
 
 # --- One document ------------------------------------------------------------------------------------------------
@@ -164,6 +183,18 @@ def document_page(client: Client, world: World, ask: Ask) -> HttpResponseBase:
 @door("the file of the page", "documents/<uuid:pk>/file", about_a_document=True)
 def document_file(client: Client, world: World, ask: Ask) -> HttpResponseBase:
     return client.get(f"/documents/{world.document(ask.document)}/file")
+
+
+@door("a stretch of the file", "documents/<uuid:pk>/file", about_a_document=True)
+def document_stretch(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    asked = ("bytes=0-7", "bytes=3-", "bytes=-5", "bytes=999999999-")[ask.number % 4]
+    return client.get(f"/documents/{world.document(ask.document)}/file", headers={"Range": asked})
+
+
+@door("its citation", "documents/<uuid:pk>/cite", about_a_document=True)
+def document_citation(client: Client, world: World, ask: Ask) -> HttpResponseBase:
+    wanted = ("bibtex", "ris", "text", "none")[ask.number % 4]
+    return client.get(f"/documents/{world.document(ask.document)}/cite", {"format": wanted})
 
 
 @door("the document in the API", "api/v1/documents/<uuid:pk>/", about_a_document=True)
@@ -333,6 +364,7 @@ EXEMPT = {
     "accounts/security/sign-out-everywhere/": "ends sessions and shows nothing",
     "accounts/oidc/": "sends to the university's provider",
     "accounts/oidc/callback/": "comes back from the university's provider",
+    "mine/unsubscribe/<str:token>/": "ends somebody's mails and shows nothing",
     "see-as/end/": "makes somebody themselves again, and shows nothing",
     "api/v1/token/": "hands out an identity; test_workers signs in here",
     "api/v1/token/refresh/": "renews an identity",

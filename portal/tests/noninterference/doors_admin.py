@@ -45,7 +45,7 @@ def action(client: Client, world: World, ask: Ask) -> HttpResponseBase:
 
 OF_A_DOCUMENT = (
     "change", "history", "delete", "original", "readers", "replace", "retry", "archive", "restore", "chunks",
-    "versions", "reviewed",
+    "versions", "reviewed", "personal-data",
 )  # fmt: skip
 
 
@@ -63,14 +63,15 @@ def document(client: Client, world: World, ask: Ask) -> HttpResponseBase:
 
 @door(
     "a librarian's deed",
-    *(f"{DOCUMENTS}<uuid:object_id>/{name}/" for name in ("retry", "archive", "restore", "replace")),
+    *(f"{DOCUMENTS}<uuid:object_id>/{name}/" for name in ("retry", "archive", "restore", "replace", "personal-data")),
     f"{DOCUMENTS}<path:object_id>/change/",
     f"{DOCUMENTS}<path:object_id>/delete/",
     writes=True,
     about_a_document=True,
 )
 def deed(client: Client, world: World, ask: Ask) -> HttpResponseBase:
-    name = ("retry", "archive", "restore", "replace", "change", "delete")[(ask.number + 4 * ask.query) % 6]
+    names = ("retry", "archive", "restore", "replace", "change", "delete", "personal-data")
+    name = names[(ask.number + 4 * ask.query) % len(names)]
     contents = world.contents or [b"new"]
     said = {
         "replace": {"file": SimpleUploadedFile("again.txt", contents[ask.filters % len(contents)])},

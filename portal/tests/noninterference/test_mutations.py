@@ -6,6 +6,7 @@ import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -28,7 +29,8 @@ from portal.tests.noninterference.stories import apply
 from portal.tests.noninterference.university import CHANGES, DOCUMENTS, FORMER, LIBRARIAN, UNIVERSITY, asks
 from portal.tests.noninterference.world import make
 from search import api as search_api
-from search import pages, service
+from search import pages, service, viewing
+from search.facets import tallied
 from search.page import SearchPage
 from search.vocabulary import refresh as read_vocabulary
 
@@ -151,13 +153,14 @@ def _rights_of_the_sign_in(patch: pytest.MonkeyPatch) -> None:
 
 
 def _facets_of_everything(patch: pytest.MonkeyPatch) -> None:
-    known = service._facets
+    known = service.counted
 
-    def facets(documents: Any) -> Any:
+    def counted(*args: Any, **given: Any) -> Any:
         everything = Document.objects.order_by().values_list("pk", flat=True)
-        return known(service._describe(everything, OPERATOR).values())
+        facets = tallied(service._describe(everything, OPERATOR).values())
+        return replace(known(*args, **given), facets=facets)
 
-    patch.setattr(service, "_facets", facets)
+    patch.setattr(service, "counted", counted)
 
 
 def _answers_shared_between_people(patch: pytest.MonkeyPatch) -> None:
@@ -249,7 +252,7 @@ MUTATIONS: dict[str, tuple[Loosen, tuple[str, ...]]] = {
     "similar documents come from everything": (_blind(search_api.SimilarView, "get"), ("documents like it",)),
     "chunks of everything": (_blind(documents_api.ChunksView, "get"), ("its chunks",)),
     "files of everything": (_blind(documents_api.FileView, "get"), ("its file in the API",)),
-    "pages of everything": (_blind(pages, "_open"), ("the document page", "the file of the page")),
+    "pages of everything": (_blind(viewing, "_open"), ("the document page", "the file of the page", "its citation")),
     "feedback on everything": (_blind(search_api.FeedbackView, "post"), ("feedback",)),
     "the list shows everything": (_blind(documents_api.DocumentsView, "get"), ("the list of documents",)),
     "statistics count everything": (

@@ -20,7 +20,8 @@ from django.utils import timezone
 from accounts.clearance import CURATORS, LIBRARIANS
 from accounts.models import Campus, Department, Phase, User
 from ingestion.models import Chunk, Document, DocumentType, Tag
-from search.models import Feedback, SearchEvent
+from search import curation
+from search.models import BestBet, Feedback, SearchEvent, SynonymGroup
 from search.tests.corpus import count_statistics, serve
 from search.vocabulary import refresh as read_vocabulary
 
@@ -72,6 +73,9 @@ QUERIES = (
     # What was meant is told by words that the viewer may read, whatever others may.
     "quaga",
 )
+
+SYNONYMS = (("zebra", "livros"), ("borrow", "requisitar", "reading rooms"), ("travel expenses", "board"))
+"""Words that mean the same, some of them in hidden papers alone."""
 
 TYPED = ("bo", "borrowing m", "travel expenses o", "zebra", "li", "借书", "renamed")
 """What is typed into the field before a suggestion comes."""
@@ -172,6 +176,8 @@ def make(facts: WorldFacts) -> World:
         phase = Phase.objects.create(name="pilot", starts_at=timezone.now() - LONG)
         invited = (pk for pk, one in zip(world.people, facts.people, strict=True) if one.invited and pk)
         phase.people.set(invited)
+    for terms in SYNONYMS:
+        curation.settle(SynonymGroup.objects.get_or_create(terms=[*terms])[0])
     for number, document in enumerate(facts.documents):
         paper = PAPERS[document.paper]
         content = f"original of {number % 4} and {paper.title}".encode()
@@ -234,6 +240,8 @@ def _leave_traces(document: Document, number: int, people: Sequence[int | None])
     somebody = next((pk for pk in people if pk), None)
     if somebody is None:
         return
+    # Seen or not: a question that is asked.
+    BestBet.objects.create(queries=[QUERIES[number % 5]], document=document, made_by_id=somebody)
     if document.owner_id:
         LogEntry.objects.create(
             user_id=document.owner_id,

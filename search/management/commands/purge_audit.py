@@ -1,4 +1,4 @@
-"""`purge_audit`: delete searches that are older than they may be."""
+"""`purge_audit`: take out of the audit trail what is older than it may be."""
 
 from typing import Any
 
@@ -8,7 +8,11 @@ from search import audit
 
 
 class Command(BaseCommand):
-    help = "Delete searches from the audit trail that are older than AUDIT_RETENTION_DAYS (beat does it daily)."
+    help = (
+        "Delete searches older than AUDIT_RETENTION_DAYS and acts older than AUDIT_ACTS_RETENTION_DAYS from the audit "
+        "trail, and leave proof of what went (beat does it daily)."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{audit.purge()} searches deleted.")
+        gone = audit.purge()
+        self.stdout.write(f"{gone['searches']} searches and {gone['acts']} acts deleted.")

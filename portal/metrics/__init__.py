@@ -1,0 +1,1 @@
+"""What Prometheus reads: counters of all processes, and the state of the moment."""

@@ -1,0 +1,37 @@
+"""What a worker counts, told by itself: for workers on machines without web processes."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from prometheus_client import start_http_server
+from prometheus_client.registry import Collector, CollectorRegistry, Metric
+
+from portal.metrics.processes import folder, gather
+
+logger = logging.getLogger(__name__)
+
+
+class Shared(Collector):
+    """What all processes of this worker counted so far."""
+
+    def collect(self) -> list[Metric]:
+        """All of it; nothing where the processes share no folder."""
+        shared = folder()
+        return [] if shared is None else list(gather(shared).collect())
+
+
+def serve() -> None:
+    """Answer Prometheus at WORKER_METRICS_PORT, where one is set, in a thread of this process.
+
+    Anybody who reaches BIND_ADDRESS may ask: it is for a network of the institution's own machines.
+    """
+    if not settings.WORKER_METRICS_PORT:
+        return
+    if folder() is None:
+        logger.warning("WORKER_METRICS_PORT is set, and PROMETHEUS_MULTIPROC_DIR is not: there is nothing to tell")
+        return
+    registry = CollectorRegistry()
+    registry.register(Shared())
+    start_http_server(settings.WORKER_METRICS_PORT, settings.WORKER_METRICS_ADDRESS, registry)

@@ -1,0 +1,1 @@
+"""Mine: the pages on which people find what is theirs alone."""
