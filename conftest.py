@@ -4,6 +4,7 @@ collectstatic has to run first, and a folder of originals."""
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as project
@@ -37,6 +38,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 def _plain_static_files(settings: Any) -> None:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture(autouse=True)
+def _spool_of_its_own(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one test could not write of the audit trail is no event of the next one's."""
+    settings.AUDIT_SPOOL = str(tmp_path_factory.getbasetemp() / "audit" / uuid4().hex)
 
 
 @pytest.fixture(autouse=True)

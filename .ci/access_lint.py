@@ -49,11 +49,11 @@ BY_KEY = frozenset({"pk", "id", "in", "exact", "isnull"})
 
 VIEWER_FIELDS = frozenset(
     {
-        "admitted", "campus_id", "clearance", "curated", "departments", "every_department", "languages", "librarian",
-        "phase", "role", "seen_as", "user_id", "within",
+        "admitted", "campus_id", "clearance", "curated", "departments", "every_department", "librarian", "phase",
+        "role", "seen_as", "user_id", "within",
     }
 )  # fmt: skip
-"""Fields of accounts.clearance.Viewer."""
+"""Fields of accounts.clearance.Viewer that decide what is seen; `languages` order it only."""
 
 SEVERAL = RELATED | {"tags", "shared_with"}
 """Fields between documents and several of something else, from either side."""

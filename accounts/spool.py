@@ -14,13 +14,23 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 from django.core import serializers
 from django.core.serializers.base import DeserializationError
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import Model
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
+from django.db.models import AutoField, Field, Model
 from django.db.utils import Error as DatabaseTrouble
 from prometheus_client import Counter
 
@@ -113,19 +123,28 @@ def _folder() -> Path:
     return folder
 
 
+@cache
+def _statement(kind: type[Model]) -> tuple[list[Field], str]:
+    """The columns that an event of this kind is written with, and the statement that writes it unless it is there."""
+    # A number that the database counts is its own to give.
+    fields = [field for field in kind._meta.concrete_fields if not isinstance(field, AutoField)]
+    names = ", ".join(f'"{field.column}"' for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    # Names of our own columns only; ids are the one thing that two events could share.
+    table = kind._meta.db_table
+    return fields, f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608  # nosec B608  # our own columns
+
+
 def _insert(event: Model, *, limited: bool) -> bool:
     """Insert an event unless it is there; whether it was not. One round trip, outside a transaction."""
-    fields = [field for field in event._meta.concrete_fields if not (field.primary_key and event.pk is None)]
-    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    places = ", ".join(["%s"] * len(fields))
-    values = [field.get_db_prep_save(getattr(event, field.attname), connection) for field in fields]
-    # Names of our own columns only; ids are the one thing that two events could share.
-    insert = f"INSERT INTO {event._meta.db_table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608  # nosec B608
-    if connection.in_atomic_block:
-        with transaction.atomic(), connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]
+    fields, insert = _statement(type(event))
+    values = [field.get_db_prep_save(getattr(event, field.attname), database) for field in fields]
+    if database.in_atomic_block:
+        with transaction.atomic(), database.cursor() as cursor:
             cursor.execute(insert, values)
             return bool(cursor.rowcount == 1)
-    with connection.cursor() as cursor:
+    with database.cursor() as cursor:
         # Several statements in one message are one transaction, which the limits are for.
         cursor.execute(_limits + insert if limited else insert, values)
         return bool(cursor.rowcount == 1)

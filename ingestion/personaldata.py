@@ -66,6 +66,11 @@ class Held:
         """Whether somebody ought to look before it is published, or because it is."""
         return bool(self.counts) and not self.by
 
+    @property
+    def warns_of_many(self) -> bool:
+        """Whether it warns, and as many may read it as its clearance says."""
+        return self.warns and self.widely_read
+
 
 def held_by(document: Document, chunks: QuerySet[Chunk]) -> Held:
     """What this document holds, going by these chunks of it."""

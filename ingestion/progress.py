@@ -43,6 +43,11 @@ def counts_and_reasons() -> tuple[dict[str, int], dict[tuple[str, ...], float]]:
     return by_state, by_reason
 
 
+def searchable_chunks() -> int:
+    """How many chunks there are that somebody can find."""
+    return int(Document.objects.filter(is_searchable=True).aggregate(chunks=Sum("chunk_count"))["chunks"] or 0)
+
+
 def waiting_chunks() -> int:
     """How many chunks still wait for their vector."""
     waiting = Chunk.objects.filter(embedding__isnull=True).exclude(metadata__has_key="unembeddable")

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from unfold.sites import UnfoldAdminSite
 
 from accounts.arrival import viewer_of
+from accounts.auditors import audits
 from accounts.pages import SignOutPage
 from ingestion.attention import attention_for
 from search.curation import broken_bets
@@ -44,7 +45,7 @@ class PortalAdminSite(UnfoldAdminSite):
         """
         user = request.user
         enters = user.is_active and user.is_authenticated and user.seen_as is None
-        return enters and (user.is_staff or user.is_auditor)
+        return enters and (user.is_staff or audits(request))
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """The admin's addresses, without those that would go round the access rule."""

@@ -17,4 +17,4 @@ def send_canaries() -> None:
 @shared_task(name="portal.canary", bind=True)
 def canary(self: "Task[Any, Any]") -> None:
     """Note that the queue through which this task came does work."""
-    queues.note_canary(self.request.delivery_info["routing_key"])
+    queues.note_canary(str((self.request.delivery_info or {}).get("routing_key", "")))

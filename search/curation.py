@@ -146,8 +146,8 @@ def document_of(bet: BestBet, viewer: Viewer) -> Document | None:
     """The document of a best bet as far as this viewer may know of it."""
     if bet.document_id is None:
         return None
-    seen = Document.objects.visible_to(viewer).filter(pk=bet.document_id)
-    return seen.first() or Document.objects.manageable_by(viewer).filter(pk=bet.document_id).first()
+    seen: Document | None = Document.objects.visible_to(viewer).filter(pk=bet.document_id).first()
+    return seen or Document.objects.manageable_by(viewer).filter(pk=bet.document_id).first()
 
 
 def broken_bets(viewer: Viewer) -> QuerySet[BestBet]:
@@ -184,6 +184,6 @@ def _forms_of(term: str, configs: Sequence[str]) -> list[list[str]]:
                      FROM unnest(%s::regconfig[]) AS config) AS known (form)
             GROUP BY place ORDER BY place
             """,
-            [raw, plain, configs],
+            [raw, plain, list(configs)],
         )
         return [forms for (forms,) in cursor.fetchall()]

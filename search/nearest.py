@@ -36,9 +36,9 @@ there is and is hidden: the size of the whole corpus would betray itself by what
 DOCUMENTS_UP_TO = 5000
 """Visible documents up to which there may be few enough chunks: so many are looked at to tell, and no more."""
 
-CERTAINLY_MANY = 2 * DOCUMENTS_UP_TO // SAMPLED
-"""Sampled documents beyond which there are more than DOCUMENTS_UP_TO, without counting them: by chance there would be
-as many once in the life of the universe."""
+MORE_THAN_COUNTED = 13 * DOCUMENTS_UP_TO // (10 * SAMPLED)
+"""Sampled documents beyond which there are taken to be more than DOCUMENTS_UP_TO, without counting them. Where there
+are just so many, the sample is as large once in a hundred times; and around there either way finds what is nearest."""
 
 SAMPLE_TELLS = 50
 """Sampled documents from which their number tells, to a seventh, how many there are."""
@@ -59,7 +59,7 @@ FURTHER_AFIELD = 1000
 OF_A_DOCUMENT = 3
 """Chunks of each document that are then kept: as many passages as a hit shows."""
 
-SMALL_LANGUAGES_UP_TO = 1000
+SMALL_LANGUAGES_UP_TO = 500
 """Chunks, in all, of the languages that are compared chunk by chunk beside an index scan: for a language of some tens
 of chunks the index would walk half the corpus before it found its 30."""
 
@@ -69,6 +69,13 @@ EF_SEARCH = 800
 
 EF_SEARCH_A_LANGUAGE = 100
 """The same for the nearest of one language, of which the best few matter."""
+
+SCANNED = 20_000
+"""Chunks, visible or not, that a walk looks at before it gives up: pgvector's own default."""
+
+SCANNED_A_LANGUAGE = 1000
+"""The same for the nearest of one language. Under a narrow filter they are then fewer than thirty; to look for all of
+them took as long as everything else together, and ten do as well (docs/decisions/0023)."""
 
 WORK_MEM = "16MB"
 """What a statement may keep in memory before it writes to disk, as in deploy/local/postgres.py: with PostgreSQL's own
@@ -109,7 +116,7 @@ def survey_of(viewer: Viewer, query: SearchQuery | None = None, *, along: Statem
     so until the transaction ends (vectorspace.hold). From here on tables are joined in the order in which they are
     written: that saves a third of the planning.
     """
-    counts, params = _counts("seen", reach.documents(viewer, query), CERTAINLY_MANY)
+    counts, params = _counts("seen", reach.documents(viewer, query), MORE_THAN_COUNTED)
     whole = "seen"
     if reach.filters_of(query):
         whole = "every"
@@ -190,11 +197,13 @@ def by_meaning(
     elif not languages:
         legs.append((_THROUGH_INDEX, [str(EF_SEARCH), *of_all]))
     # Asked for by name, languages are all that there is to find.
-    depth, width = (CANDIDATES_BY_MEANING, EF_SEARCH) if languages else (CANDIDATES_A_LANGUAGE, EF_SEARCH_A_LANGUAGE)
+    depth, width, scanned = CANDIDATES_A_LANGUAGE, EF_SEARCH_A_LANGUAGE, SCANNED_A_LANGUAGE
+    if languages:
+        depth, width, scanned = CANDIDATES_BY_MEANING, EF_SEARCH, SCANNED
     if few := [language for language in wanted if language in small]:
         legs.append((_SMALL_LANGUAGES, [bool(languages), few, depth]))
     if many := [language for language in wanted if language not in small]:
-        legs.append((_LARGE_LANGUAGES, [str(width), many, bool(languages), bool(languages), depth]))
+        legs.append((_LARGE_LANGUAGES, [str(width), str(scanned), many, bool(languages), bool(languages), depth]))
     return legs
 
 
@@ -237,9 +246,14 @@ _FEW = """
 """
 """Every visible chunk is compared, once."""
 
-_AIM = "(SELECT half FROM asked CROSS JOIN set_config('hnsw.ef_search', %s, true))"
-"""Where the walk begins. What it is compared with is worked out right before the walk, and so its width is set here: no
-two walks of a statement need have the same."""
+_AIM = f"""(
+    SELECT half
+    FROM asked
+    CROSS JOIN set_config('hnsw.ef_search', %s, true) AS width
+    CROSS JOIN set_config('hnsw.max_scan_tuples', '{SCANNED}', true) AS length)
+"""  # noqa: S608  # nosec B608  # fixed
+"""Where the walk begins. What it is compared with is worked out right before the walk, and so its width and length are
+set here: no two walks of a statement need have the same."""
 
 _THROUGH_INDEX = f"""
     SELECT id, true
@@ -264,7 +278,10 @@ _SMALL_LANGUAGES = """
 
 _LARGE_LANGUAGES = """
     WITH chosen AS MATERIALIZED (
-        SELECT language, half FROM aim CROSS JOIN set_config('hnsw.ef_search', %s, true)
+        SELECT language, half
+        FROM aim
+        CROSS JOIN set_config('hnsw.ef_search', %s, true) AS width
+        CROSS JOIN set_config('hnsw.max_scan_tuples', %s, true) AS length
         WHERE language = ANY (%s) AND (%s OR NOT own))
     SELECT near.id, %s::boolean
     FROM chosen

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.audit import note
+from accounts.audit import READINGS, note
 from accounts.clearance import Viewer
 from accounts.models import AuditEvent, User
 from ingestion.models import Document
@@ -126,16 +126,19 @@ def _searches(person: User) -> list[dict[str, Any]]:
 def _acts(person: User, viewer: Viewer) -> list[dict[str, Any]]:
     """What they did, and what was done to their account. On what, only where it is themselves, or to an operator."""
     operator = viewer.user_id != person.pk
-    theirs = AuditEvent.objects.filter(Q(actor=person) | Q(subject=person.username)).order_by("at", "pk")
+    theirs = list(AuditEvent.objects.filter(Q(actor=person) | Q(subject=person.username)).order_by("at", "pk"))
+    read = {act.details["document"] for act in theirs if act.action in READINGS and act.actor_id == person.pk}
+    seen = set(map(str, Document.objects.visible_to(viewer).filter(pk__in=read).values_list("pk", flat=True)))
     return [
         {
             "at": act.at.isoformat(),
             "action": act.action,
             "by": "you" if act.actor_id == person.pk else "another",
             "subject": act.subject if operator or act.subject == person.username else None,
+            "document": act.details["document"] if act.details.get("document") in seen else None,
             "address": act.address if act.actor_id == person.pk else None,
         }
-        for act in theirs.iterator(chunk_size=1000)
+        for act in theirs
     ]
 
 

@@ -95,8 +95,10 @@ def read_pages(
         read = ReadPassage(html, shown, opened=chunk.pk == passage)
         pages[-1] = replace(pages[-1], passages=(*pages[-1].passages, read))
         text_before, section_before = chunk.text, title
-    if not any(read.opened for one in pages for read in one.passages):
-        pages = [replace(one, opened=one.number == page) for one in pages]
+    if page and not any(read.opened for one in pages for read in one.passages):
+        # A page on which no passage begins is read with the one before it.
+        begun = max((one.number for one in pages if one.number <= page), default=None)
+        pages = [replace(one, opened=one.number == begun) for one in pages]
     return pages
 
 

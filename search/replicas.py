@@ -23,12 +23,15 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from search.metrics import ROUTES
-from search.walpositions import at_primary, of_everybody, of_reader
+from search.walpositions import at_primary, cluster, of_everybody, of_reader
 
 logger = logging.getLogger(__name__)
 
-FIRST_REST, LAST_REST = 1.0, 30.0
+FIRST_REST, LAST_REST = 1.0, 10.0
 """Seconds for which a database that failed is left alone: after the first failure, doubled by each further one."""
+
+LAST_REST_OF_PRIMARY = 2.0
+"""The same for the primary: nobody writes until it is found to be back."""
 
 KNOCK_SECONDS = 0.25
 """How long the machine of a database that failed may take to open a connection, before it is asked anything."""
@@ -39,9 +42,10 @@ Answer = TypeVar("Answer")
 class Server:
     """One database server as this process has found it: it rests after a failure, and is tried again."""
 
-    def __init__(self, alias: str, weight: float = 0.0) -> None:
+    def __init__(self, alias: str, weight: float = 0.0, *, last_rest: float = LAST_REST) -> None:
         self.alias = alias
         self.weight = weight
+        self._last_rest = last_rest
         self._turn = threading.Lock()
         self._failures = 0
         self._rests_until = 0.0
@@ -67,7 +71,7 @@ class Server:
         with self._turn:
             if self._failures and not self._is_tried:
                 return  # Of many requests that meet the same failure the first one counts.
-            rest = min(LAST_REST, FIRST_REST * 2.0**self._failures)
+            rest = min(self._last_rest, FIRST_REST * 2.0**self._failures)
             self._failures = min(self._failures + 1, 10)
             self._rests_until = time.monotonic() + rest
             self._is_tried = False
@@ -99,16 +103,18 @@ class Replica(Server):
         """Whether it has replayed the primary's log up to this position, and follows it closely.
 
         `primary` is what the primary has on disk, if that is known. A server that is no replica any more, since it was
-        promoted, is not fit: nothing tells that it has what the primary has. Database errors pass through.
+        promoted, or one of another cluster, is not fit: positions there are of another log. Database errors pass
+        through.
         """
         with connections[self.alias].cursor() as cursor:
             cursor.execute(
                 "SELECT pg_is_in_recovery(), pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint,"
-                " EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8"
+                " EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8,"
+                " (SELECT system_identifier FROM pg_control_system())"
             )
-            follows, replayed, seconds = cursor.fetchone()
+            follows, replayed, seconds, identifier = cursor.fetchone()
         self.answered()
-        if not follows or replayed is None or replayed < position:
+        if not follows or identifier != cluster() or replayed is None or replayed < position:
             return False
         return primary is None or replayed >= primary or (seconds or 0.0) <= settings.DATABASE_REPLICA_MAX_LAG_SECONDS
 
@@ -146,14 +152,19 @@ def replicas() -> tuple[Replica, ...]:
 @cache
 def primary() -> Server:
     """The primary as this process has found it."""
-    return Server(DEFAULT_DB_ALIAS)
+    return Server(DEFAULT_DB_ALIAS, last_rest=LAST_REST_OF_PRIMARY)
 
 
-def by_weight() -> list[Replica]:
-    """The replicas that may be asked, in the order of this search: each is first as often as its weight says."""
+def by_weight() -> Iterator[Replica]:
+    """The replicas that may be asked, in the order of this search: each is first as often as its weight says.
+
+    Whether one may is looked at when its turn comes: who tries a server that had failed must then ask it.
+    """
     # Efraimidis and Spirakis 2006: the smallest of exponential times whose rates are the weights.
     drawn = [(-math.log(1.0 - random.random()) / one.weight, one) for one in replicas() if one.weight]  # noqa: S311  # nosec B311
-    return [one for _, one in sorted(drawn, key=lambda pair: pair[0]) if one.may_be_asked()]
+    for _, one in sorted(drawn, key=lambda pair: pair[0]):
+        if one.may_be_asked():
+            yield one
 
 
 def reading(ask: Callable[[], Answer]) -> Answer:
@@ -185,17 +196,19 @@ def standing_in_for_primary() -> Iterator[Replica]:
 
     None where that position is not known: whoever may have been shut out in the meantime stays so.
     """
-    position = of_everybody()
-    if position is None:
-        logger.warning("no replica stands in for the primary: the last acknowledged write is not known")
-        return
     for replica in by_weight():
         try:
-            fit = replica.is_fit(position)
+            with replica.standing_in():
+                cluster()  # which a process that never reached the primary learns here
+                position = of_everybody()
+            fit = position is not None and replica.is_fit(position)
         except (DatabaseError, InterfaceError) as error:
             replica.met(error)
             continue
         if fit:
             yield replica
+        elif position is None:
+            logger.warning("no replica stands in for the primary: the last acknowledged write is not known")
+            return
         else:
             logger.warning("%s does not stand in for the primary: it lacks acknowledged writes", replica.alias)

@@ -99,7 +99,7 @@ def candidates(query: SearchQuery, *, viewer: Viewer, vector: QueryVector | None
             near: list[Statement] = []
             if vector:
                 near = by_meaning(
-                    survey, exact=exact, languages=query.languages, further=further, deep=chosen.afterwards
+                    survey, exact=exact, languages=query.languages, further=further, deep=bool(chosen.afterwards)
                 )
             return _run(chosen, near, by_word, words, vector.numbers if vector else None, pinned)
 

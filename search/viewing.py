@@ -181,7 +181,10 @@ def _part_of(opened: Opened, asked: Asked) -> int:
     if asked.passage:
         position = opened.text.filter(pk=asked.passage).values_list("position", flat=True).first()
     if position is None and asked.page:
-        position = opened.text.filter(page_number__gte=asked.page).values_list("position", flat=True).first()
+        # A page on which no passage begins is read with the one before it; beyond the last there is nothing.
+        begun = opened.text.filter(page_number__lte=asked.page).values_list("position", "page_number").last()
+        if begun and asked.page <= max(opened.document.page_count, begun[1]):
+            position = begun[0]
     if position is None:
         return 1
     return opened.text.filter(position__lt=position).count() // CHUNKS_A_PART + 1

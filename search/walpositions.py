@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 
 from django.db import connection
 
@@ -26,8 +27,6 @@ READER_SECONDS = 3600.0
 
 EVERYBODY_SECONDS = 30 * 86400.0
 """How long that of everybody is kept. Where it is not known, replicas do not stand in for the primary."""
-
-_EVERYBODY = "wal:everybody"
 
 _reader: ContextVar[str] = ContextVar("wal_reader", default="")
 
@@ -88,7 +87,7 @@ def at_primary() -> AtPrimary:
         mark, now, flushed = cursor.fetchone()
     changed, is_new = _changes.noted(mark, now)
     if is_new:
-        _raise(_EVERYBODY, changed, EVERYBODY_SECONDS)
+        _raise(_everybody(), changed, EVERYBODY_SECONDS)
     return AtPrimary(flushed, changed)
 
 
@@ -101,19 +100,39 @@ def publish(*credentials: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint")
         (written,) = cursor.fetchone()
-    _raise(_EVERYBODY, written, EVERYBODY_SECONDS)
+    _raise(_everybody(), written, EVERYBODY_SECONDS)
     for one in filter(None, credentials):
         _raise(_key(one), written, READER_SECONDS)
 
 
+@cache
+def cluster() -> int:
+    """Which database cluster this process reads: the same at the primary and its replicas, and at no other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        (identifier,) = cursor.fetchone()
+    return int(identifier)
+
+
 def of_reader() -> int | None:
     """The position of the last write of whoever reads (0: none lately); None where the cache cannot tell."""
-    return _published(_reader.get()) if _reader.get() else 0
+    try:
+        return store().highest(_reader.get()) if _reader.get() else 0
+    except Away:
+        return None
 
 
 def of_everybody() -> int | None:
     """The position of the last write of all that was acknowledged; None, also, where none was ever published."""
-    return _published(_EVERYBODY) or None
+    try:
+        return store().highest_at_last(_everybody()) or None
+    except Away:
+        return None
+
+
+def _everybody() -> str:
+    # Positions of another cluster, as before a restore, say nothing of this one.
+    return f"wal:everybody:{cluster()}"
 
 
 def _key(credentials: str) -> str:
@@ -125,10 +144,3 @@ def _raise(key: str, position: int, seconds: float) -> None:
         store().raise_to(key, position, seconds)
     except Away:
         logger.warning("a position in the log was not published: the cache is away")
-
-
-def _published(key: str) -> int | None:
-    try:
-        return store().highest(key)
-    except Away:
-        return None

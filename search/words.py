@@ -279,8 +279,9 @@ def by_words(query: QueryWords, proposal: Proposal, *, marked: bool = True) -> t
     Where `visible` is not `marked`, it looks itself that they hold what is required.
     """
     match = proposal.match if marked or not query.required else f"({proposal.match}) & ({query.required})"
+    params: list[Any] = [match]
     if not proposal.newest:
-        holding, params = "SELECT id FROM visible WHERE lexemes @@ to_tsquery('simple', %s)", [match]
+        holding = "SELECT id FROM visible WHERE lexemes @@ to_tsquery('simple', %s)"
     elif query.required:
         # The newest that hold it may be few and far between: no more than so many are looked through.
         holding, params = _AMONG_NEWEST, [LOOKED_THROUGH, match]

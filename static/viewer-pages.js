@@ -176,7 +176,9 @@ window.ViewerPages = (() => {
       for (const annotation of await page.getAnnotations()) {
         const link = annotation.subtype === "Link" && this.#link(annotation);
         if (link) {
-          this.#place(link, viewport.convertToViewportRectangle(annotation.rect), viewport);
+          const [x1, y1, x2, y2] = annotation.rect;
+          const corners = [...viewport.convertToViewportPoint(x1, y1), ...viewport.convertToViewportPoint(x2, y2)];
+          this.#place(link, corners, viewport);
           links.append(link);
         }
       }

@@ -223,6 +223,7 @@
         the("places").replaceChildren(...found.childNodes);
         asked = sought();
         turned(pages.number);
+        the("viewer-status").textContent = the("places-heading")?.textContent ?? "";
         place = Math.max(0, links().findIndex((link) => Number(link.dataset.page) >= pages.number));
         for (const box of pages.drawn.keys()) { if (box.words) { mark(box); } }
       }

@@ -241,6 +241,23 @@ def test_the_export_goes_on_where_it_ended_and_is_itself_noted() -> None:
         call_command("export_audit", "--since", "yesterday")
 
 
+def test_following_writes_what_comes_and_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    some_acts(1)
+    answer = StringIO()
+    rounds = iter(range(2))
+
+    def meanwhile(_: float) -> None:
+        if next(rounds, None) is None:
+            raise KeyboardInterrupt
+        note("signed_out", actor=None)
+
+    monkeypatch.setattr("search.management.commands.export_audit.time.sleep", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        call_command("export_audit", "--kind", "acts", "--follow", stdout=answer)
+    lines = [json.loads(line) for line in answer.getvalue().splitlines()]
+    assert [line["action"] for line in lines] == ["signed_in", "audit_exported", "signed_out", "signed_out"]
+
+
 ROLE = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "web_role.sql"
 
 

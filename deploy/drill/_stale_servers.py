@@ -71,6 +71,7 @@ def surroundings(folder: Path) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "REDIS_URL": cache._replace(path=f"/{number}").geturl(),
         "CELERY_BROKER_URL": "memory://",
+        "AUDIT_SPOOL": str(folder / "audit"),
         "MEDIA_ROOT": str(folder / "media"),
         "STATIC_ROOT": str(folder / "static"),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),

@@ -108,8 +108,9 @@ class Instance:
         found = [f"process {pid}" for pid in marked(str(self.home.path)) + titled(cluster_title(self.home))]
         if lock_holder(self.home) is not None:
             found.append("the lock is held")
-        # What lasts: when each periodic task last ran, and the configuration of Valkey.
-        kept = ("beat-schedule", "valkey.conf")
+        # What lasts: when each periodic task last ran, the configuration of Valkey, and nginx' and its folders.
+        kept = ("beat-schedule", "valkey.conf", "nginx.conf", "nginx-body", "nginx-proxy", "nginx-fastcgi")
+        kept += ("nginx-uwsgi", "nginx-scgi")
         found += [path.name for path in self.home.run.glob("*") if not path.name.startswith(kept)]
         found += [f"port {port}" for port in [self.port, *self.home.read_ports().values()] if not ports.is_free(port)]
         return found

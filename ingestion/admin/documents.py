@@ -7,7 +7,7 @@ and autocompletes know only the documents that the person curates. Any other ans
 from __future__ import annotations
 
 from math import floor
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 
 from accounts.arrival import viewer_of
 from accounts.clearance import Audience
+from accounts.models import User
 from ingestion import pipeline
 from ingestion.admin.bulk import BulkPages
 from ingestion.admin.chunks import ChunkPages
@@ -52,6 +53,7 @@ from ingestion.forms import LANGUAGES, DocumentForm
 from ingestion.likeness import alike
 from ingestion.metadata import WHO_READS
 from ingestion.models import WORKING, Chunk, Document
+from ingestion.personaldata import acknowledge
 from ingestion.trail import note_edits
 
 PREVIEWED = 5
@@ -211,7 +213,8 @@ class DocumentAdmin(
         """
         document, form = context["original"], context["adminform"].form
         if form.question:
-            return self.ask(request, form.question, title="Change who sees it?", document=document)
+            held = self.personal_data(request, document)
+            return self.ask(request, form.question, title="Change who sees it?", document=document, personal_data=held)
         context |= {
             "working": document.status in WORKING,
             "kind": kind_in_words(document.mime_type),
@@ -268,4 +271,7 @@ class DocumentAdmin(
         if WHO_READS.intersection(form.changed_data):
             note_changes((form.instance, form.access), actor=request.user, request=request)
         saved = Document.objects.get(pk=form.instance.pk)  # access: shows nothing; who saved it managed it
+        if form.confirmed and (held := self.personal_data(request, saved)).warns_of_many:
+            # The question said so, and they said yes.
+            acknowledge(saved, held, actor=cast(User, request.user), request=request)
         pipeline.metadata_changed(saved)

@@ -13,6 +13,7 @@ from accounts.seeing_pages import named
 from ingestion.admin.uploads import UploadPages
 from ingestion.audience import AudienceChange, access_of, sight_of
 from ingestion.models import Document
+from ingestion.personaldata import Held
 
 CONFIRMED, GOING_BACK = "_confirmed", "_back"
 """What the buttons of the question are called when they are sent."""
@@ -46,11 +47,18 @@ class ReadersPages(UploadPages):
         return self._page(request, "admin/ingestion/document/readers_page.html", context)
 
     def ask(
-        self, request: HttpRequest, change: AudienceChange, *, title: str, document: Document | None
+        self,
+        request: HttpRequest,
+        change: AudienceChange,
+        *,
+        title: str,
+        document: Document | None,
+        personal_data: Held | None = None,
     ) -> HttpResponse:
         """The question whether this shall be done. It carries along all that was sent, and comes back to this address.
 
-        `document` is None where there are several; the way back is then the list.
+        `document` is None where there are several; the way back is then the list. What it holds of personal data is
+        said where many are to read it and nobody has looked at it.
         """
         control = ("csrfmiddlewaretoken", CONFIRMED, GOING_BACK)
         sent = [(name, value) for name, values in request.POST.lists() if name not in control for value in values]
@@ -63,6 +71,7 @@ class ReadersPages(UploadPages):
             "change": change,
             "sent": sent,
             "confirmed": CONFIRMED,
+            "personal_data": personal_data if personal_data and personal_data.warns_of_many else None,
             # A form that was filled in must not be lost; a button is pressed again.
             "going_back": GOING_BACK if request.path == back and document is not None else "",
             "back": back,

@@ -24,7 +24,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from ingestion import vectorspace
+from ingestion import progress, vectorspace
 from ingestion.embeddings import KNOWN_GOOD_TEXT, EmbeddingClient, EmbeddingUnavailable
 from ingestion.metrics import node_name
 from portal import queues
@@ -82,11 +82,7 @@ def _searchable_chunks() -> int:
     global _searchable
     at, known = _searchable
     if time.monotonic() - at > COUNTED_SECONDS:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT coalesce(sum(chunk_count), 0) FROM ingestion_document WHERE is_searchable"
-            )  # access: a number for operators
-            known = int(cursor.fetchone()[0])
+        known = progress.searchable_chunks()
         _searchable = (time.monotonic(), known)
     return known
 

@@ -57,7 +57,9 @@ def _count(alias: str, stats: dict[str, int]) -> None:
         CONNECTIONS.labels(alias, state).set(stats.get(name, 0))
     for counter, name, unit in COUNTERS:
         now = stats.get(name, 0)
-        counter.labels(alias).inc((now - _counted.get((alias, name), 0)) * unit)
+        before = _counted.get((alias, name), 0)
+        # A pool that was closed and opened anew, as after a restart of the database, begins to count anew.
+        counter.labels(alias).inc((now - before if now >= before else now) * unit)
         _counted[alias, name] = now
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ STATEMENT_MILLISECONDS = 1000
 """The database itself ends a statement of a scrape that takes longer."""
 
 
-def gauge(name: str, help_text: str, values: dict[tuple[str, ...], float], *labels: str) -> GaugeMetricFamily:
-    """A gauge with these values by their labels."""
+def gauge(name: str, help_text: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
+    """A gauge with these values by their labels, which are tuples of strings."""
     family = GaugeMetricFamily(name, help_text, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from wsgiref.simple_server import WSGIServer
 
 from django.conf import settings
 from prometheus_client import start_http_server
@@ -22,16 +23,17 @@ class Shared(Collector):
         return [] if shared is None else list(gather(shared).collect())
 
 
-def serve() -> None:
-    """Answer Prometheus at WORKER_METRICS_PORT, where one is set, in a thread of this process.
+def serve() -> WSGIServer | None:
+    """Answer Prometheus at WORKER_METRICS_PORT, where one is set, in a thread of this process; the server that does.
 
     Anybody who reaches BIND_ADDRESS may ask: it is for a network of the institution's own machines.
     """
     if not settings.WORKER_METRICS_PORT:
-        return
+        return None
     if folder() is None:
         logger.warning("WORKER_METRICS_PORT is set, and PROMETHEUS_MULTIPROC_DIR is not: there is nothing to tell")
-        return
+        return None
     registry = CollectorRegistry()
     registry.register(Shared())
-    start_http_server(settings.WORKER_METRICS_PORT, settings.WORKER_METRICS_ADDRESS, registry)
+    server, _ = start_http_server(settings.WORKER_METRICS_PORT, settings.WORKER_METRICS_ADDRESS, registry)
+    return server

@@ -36,8 +36,8 @@ LOG_REQUESTS = env.float("LOG_REQUESTS", default=0.0)
 try:
     LOG_LEVELS = levels_from(env.str("LOG_LEVELS", default=""))
     LOG_SAMPLE = shares_from(env.str("LOG_SAMPLE", default=""))
-except ValueError as error:
-    raise ImproperlyConfigured(str(error)) from error
+except ValueError as _wrong:
+    raise ImproperlyConfigured(str(_wrong)) from _wrong
 
 LOGGING = {
     "version": 1,

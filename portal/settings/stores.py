@@ -55,10 +55,12 @@ def _database(url: str, *, wait_seconds: float) -> dict[str, Any]:
     }
 
 
-DATABASES = {"default": _database(required("DATABASE_URL"), wait_seconds=5)}
+_replicas = env.list("DATABASE_REPLICA_URLS", default=[])
+# Where there are replicas, who reads goes on there.
+DATABASES = {"default": _database(required("DATABASE_URL"), wait_seconds=2 if _replicas else 5)}
 # Which replica serves which share of the searches; 0 serves none, as while it is looked after.
 REPLICA_WEIGHTS: dict[str, float] = {}
-for _number, _url in enumerate(env.list("DATABASE_REPLICA_URLS", default=[]), start=1):
+for _number, _url in enumerate(_replicas, start=1):
     _alias = f"replica_{_number}"
     # Where one is away another, or the primary, answers: nobody waits long for it.
     DATABASES[_alias] = _database(_url, wait_seconds=1)

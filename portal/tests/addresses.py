@@ -38,7 +38,7 @@ def _sample(before: str, name: str, document: Document) -> str:
     if before.startswith("/admin/") and name in ("object_id", "id"):
         row = _administered(before)
         return str(document.pk if row is None or isinstance(row, Document) else row.pk)
-    return str(document.pk) if name in ("pk", "batch_id", "change_id") else "0"
+    return str(document.pk) if name in ("pk", "batch_id", "change_id") else "1" if name == "number" else "0"
 
 
 def _administered(before: str) -> Any:

@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from prometheus_client import generate_latest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from accounts.models import Department
 from portal import health
+from portal.metrics import pool
+from portal.metrics.processes import gather
+from portal.metrics.worker import serve
 from portal.tests.conftest import MakeDocument, MakePerson
 from portal.tests.processes import away, children, gunicorn, run, status_of
 
@@ -119,28 +124,54 @@ def test_a_broker_that_is_away_costs_one_metric_and_little_time(client: Client, 
     assert "db_connections_active" in text
 
 
+def counted_by(process: int, shared: Path) -> None:
+    """The files that a process of this number leaves behind."""
+    for kind, name, sample, labels in (
+        ("counter", "made", "made_total", {}),
+        ("histogram", "took", "took_bucket", {"le": "1.0"}),
+        ("gauge_livesum", "busy", "busy", {}),
+    ):
+        file = MmapedDict(str(shared / f"{kind}_{process}.db"))
+        file.write_value(mmap_key(name, sample, list(labels), list(labels.values()), "help"), 2.0, 0.0)
+        file.close()
+
+
 def test_what_processes_counted_outlives_them_in_few_files(tmp_path: Path) -> None:
-    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    count = """
-import os
-from prometheus_client.values import MultiProcessValue
-for process in range(4_000_000, 4_000_020):
-    # As a process of this number, which there cannot be, would leave its files.
-    value = MultiProcessValue(lambda: process)
-    value("counter", "made", "made_total", (), (), "help").inc(2)
-    for bound in ("1.0", "+Inf"):
-        value("histogram", "took", "took_bucket", ("le",), (bound,), "help").inc(1)
-    value("gauge", "busy", "busy", (), (), "help", "livesum").set(1)
-print(len(list(__import__("pathlib").Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"))))
-"""
-    assert run(count, **shared, **away()) >= 40
-    read = "from portal.metrics.page import counted; print(json.dumps([counted().decode() for _ in range(2)]))"
-    for text in run(read, **shared, **away()):
-        found = samples(text)
-        assert found["made_total", ()] == 40
-        assert found["took_bucket", (("le", "1.0"),)] == 20
-        assert ("busy", ()) not in found, "what a gauge said of a process goes with it"
-    assert len(list(tmp_path.glob("*_40000*.db"))) == 0
+    for process in range(4_000_000, 4_000_020):  # there cannot be any of these
+        counted_by(process, tmp_path)
+    counted_by(os.getpid(), tmp_path)
+    for _ in range(2):
+        found = samples(generate_latest(gather(tmp_path)).decode())
+        assert found["made_total", ()] == 42
+        assert found["took_bucket", (("le", "1.0"),)] == 42
+        assert found["busy", ()] == 2, "what a gauge said of a process goes with it"
+    assert not list(tmp_path.glob("*_40000*.db"))
+
+
+def test_a_worker_on_a_machine_of_its_own_tells_what_its_processes_count(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert serve() is None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings.WORKER_METRICS_PORT = probe.getsockname()[1]
+    counted_by(4_000_000, tmp_path)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    server = serve()
+    assert server is not None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.WORKER_METRICS_PORT}/metrics") as answer:
+            assert samples(answer.read().decode())["made_total", ()] == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_pool_that_begins_anew_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = pool.WAITED.labels("a-test")
+    for queued in (3, 5, 0, 2):
+        pool._count("a-test", {"requests_queued": queued})
+    assert waited._value.get() == 7
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -207,19 +238,3 @@ print("null")
     # The database of these processes is away: what is asked of it is left out, and the rest is there.
     assert "db_connections_active" not in found["body"]
     assert counted["embedding_queue_size", ()] >= 0
-
-
-def test_a_worker_on_a_machine_of_its_own_tells_what_its_processes_count(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "WORKER_METRICS_PORT": str(port)}
-    run("from ingestion import metrics\nmetrics.RUNS.labels('failed', 'damaged').inc(3)\nprint(0)", **shared, **away())
-    tell = f"""
-import urllib.request
-from portal.metrics.worker import serve
-serve()
-print(json.dumps(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").read().decode()))
-"""
-    found = samples(run(tell, **shared, **away()))
-    assert found["ingestion_runs_total", (("outcome", "failed"), ("reason", "damaged"))] == 3

@@ -86,7 +86,8 @@ class BestBetForm(forms.ModelForm):
     def clean_document(self) -> Document:
         """The document behind an address. Raises ValidationError where the person sees none there."""
         found = _ID.search(self.cleaned_data["document"])
-        document = Document.objects.visible_to(self.viewer).filter(pk=UUID(found[0])).first() if found else None
+        seen = Document.objects.visible_to(self.viewer)
+        document: Document | None = seen.filter(pk=UUID(found[0])).first() if found else None
         if document is None:
             raise ValidationError("There is no document that you can see at this address.")
         return document
@@ -99,16 +100,16 @@ class BestBetForm(forms.ModelForm):
         return said
 
 
-def _as_noted(bet: BestBet) -> dict[str, Any]:
+def _as_noted(one: BestBet) -> dict[str, Any]:
     """A best bet, for the trail of acts."""
     return {
-        "queries": bet.queries,
-        "document": str(bet.document_id) if bet.document_id else None,
-        "place": bet.place,
-        "from": str(bet.starts_on) if bet.starts_on else None,
-        "until": str(bet.ends_on) if bet.ends_on else None,
-        "note": bet.note,
-        "active": bet.is_active,
+        "queries": one.queries,
+        "document": str(one.document_id) if one.document_id else None,
+        "place": one.place,
+        "from": str(one.starts_on) if one.starts_on else None,
+        "until": str(one.ends_on) if one.ends_on else None,
+        "note": one.note,
+        "active": one.is_active,
     }
 
 
@@ -159,7 +160,7 @@ class BestBetAdmin(AsList, FoundByLines, OfferedFiltersOnly, PlainChoices):
         told = ("shown_document", "made_by") if obj is None else ()
         return [
             (name, {"fields": [field for field in options["fields"] if field not in told]})
-            for name, options in self.fieldsets or ()
+            for name, options in self.fieldsets
         ]
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[forms.ModelForm]:
@@ -196,7 +197,10 @@ class BestBetAdmin(AsList, FoundByLines, OfferedFiltersOnly, PlainChoices):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The list, below those that show nothing."""
         context = {**(extra_context or {}), "broken_bets": curation.broken_bets(viewer_of(request))}
-        return super().changelist_view(request, extra_context=context)
+        page: HttpResponse = super().changelist_view(request, extra_context=context)
+        return page
+
+    noted = staticmethod(_as_noted)
 
     # --- As a list -----------------------------------------------------------------------------------------------
 
@@ -204,16 +208,8 @@ class BestBetAdmin(AsList, FoundByLines, OfferedFiltersOnly, PlainChoices):
         """A best bet as a line; its document as far as the person may know it. The title is there to be read."""
         title = one.seen_name or one.managed_name
         document = reverse("document", args=[one.document_id]) if title else ""
-        said = (
-            WITHIN.join(one.queries),
-            document,
-            title,
-            one.place,
-            one.starts_on,
-            one.ends_on,
-            one.note,
-            one.is_active,
-        )
+        days = (one.starts_on, one.ends_on)
+        said = (WITHIN.join(one.queries), document, title, one.place, *days, one.note, one.is_active)
         return dict(zip(self.columns, said, strict=True))
 
     def data_of(self, row: dict[str, str]) -> dict[str, str]:

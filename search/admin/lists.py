@@ -29,7 +29,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 def cell(value: object) -> str:
     """A value as the text of a cell, which no spreadsheet program takes for a formula."""
-    text = {True: YES, False: NO, None: ""}.get(value) if value is None or isinstance(value, bool) else str(value)  # type: ignore[call-overload]
+    text = (YES if value else NO) if isinstance(value, bool) else "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -44,7 +44,7 @@ class TableForm(forms.Form):
         required=False,
         label="File",
         help_text="A CSV file in UTF-8 with the columns of the exported one; their order does not matter.",
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv", "class": "file-drop"}),
     )
     table = forms.CharField(required=False, strip=False, widget=forms.HiddenInput, max_length=MOST_BYTES)
 
@@ -90,6 +90,10 @@ class AsList(ModelAdmin):
 
     def known(self, request: HttpRequest, form: Any) -> Any:
         """The row that a valid form of the table means, among those that the person may change; None: a new one."""
+        raise NotImplementedError
+
+    def noted(self, one: Any) -> dict[str, Any]:
+        """A row as the trail of acts has it: it is changed where this differs."""
         raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:
@@ -166,14 +170,17 @@ class AsList(ModelAdmin):
         data = self.data_of(cells)
         form = self.get_form(request)(data)
         name = cells[self.columns[0]]
+        before = None
         if form.is_valid() and (known := self.known(request, form)) is not None:
+            before = self.noted(known)
             form = self.get_form(request, known)(data, instance=known)
         if not form.is_valid():
             faults = tuple(f"{form.fields[field].label if field in form.fields else ''}: {said}"
                            for field, found in form.errors.items() for said in found)  # fmt: skip
             return Line(number, name, "wrong", faults)
-        if form.instance.pk is None:
+        if before is None:
             return Line(number, name, "new", form=form)
-        if not form.has_changed():
+        # A valid form has written what it says into its row.
+        if self.noted(form.instance) == before:
             return Line(number, name, "as it is")
         return Line(number, name, "changed", form=form)

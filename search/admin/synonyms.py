@@ -89,14 +89,14 @@ class SynonymForm(forms.ModelForm):
         return terms
 
 
-def _as_noted(group: SynonymGroup) -> dict[str, Any]:
+def _as_noted(one: SynonymGroup) -> dict[str, Any]:
     """A group, for the trail of acts."""
     return {
-        "terms": group.terms,
-        "one_way": group.one_way,
-        "language": group.language,
-        "note": group.note,
-        "active": group.is_active,
+        "terms": one.terms,
+        "one_way": one.one_way,
+        "language": one.language,
+        "note": one.note,
+        "active": one.is_active,
     }
 
 
@@ -147,7 +147,7 @@ class SynonymGroupAdmin(AsList, FoundByLines, OfferedFiltersOnly, PlainChoices):
         return language_name(one.language) if one.language else "any"
 
     @admin.display(description="What a query becomes")
-    def becomes(self, one: SynonymGroup) -> str:
+    def becomes(self, one: Any) -> str:
         """For each term what the search is given when somebody asks for it alone, by all groups in use."""
         if one.pk is None:
             return "Told once it is saved."
@@ -179,6 +179,8 @@ class SynonymGroupAdmin(AsList, FoundByLines, OfferedFiltersOnly, PlainChoices):
             "curated": curated,
         }
         return TemplateResponse(request, "admin/search/synonymgroup/try.html", context)
+
+    noted = staticmethod(_as_noted)
 
     # --- As a list -----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from smtplib import SMTPRecipientsRefused
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
+from django.db import connection, transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.clearance import viewer_for
 from accounts.models import AuditEvent, Department, User
 from accounts.tests.people import person
+from ingestion.embeddings import EmbeddingUnavailable
 from ingestion.models import Document
-from search import alerts, saved
+from search import alerts, saved, service
 from search.models import FoundDocument, SavedSearch, SearchEvent
 from search.query import parse_query
 from search.tests.corpus import serve
@@ -185,9 +188,6 @@ class TestWhen:
         watch(reader)
         alerts.run(day(0))
         new_book(library)
-        from ingestion.embeddings import EmbeddingUnavailable
-        from search import service
-
         with pytest.MonkeyPatch.context() as patch:
 
             def away(*_: object, **__: object) -> None:
@@ -322,3 +322,23 @@ class TestUnsubscribing:
         other = alerts.unsubscribing(reader).partition(":")[0] + ":" + token.partition(":")[2]
         assert Client().post(f"/mine/unsubscribe/{other}/").status_code == 400
         assert SavedSearch.objects.get().alert == "mail"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_worker_is_claiming_is_not_sent_as_well(
+    corpus: dict[str, Document], reader: User, library: Department
+) -> None:
+    TestMail().due(reader, library)
+
+    def work() -> bool:
+        try:
+            return alerts.mail(reader, day(1))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as worker, transaction.atomic():
+        # As another worker does until its claim is written.
+        assert len(FoundDocument.objects.filter(told=True).select_for_update()) == 1
+        assert not worker.submit(work).result(timeout=20)
+    assert mail.outbox == []
+    assert alerts.mail(reader, day(1))

@@ -93,7 +93,7 @@ def told(page: SearchPage) -> dict[str, dict[str, int]]:
 
 
 def test_counts_are_those_of_looking_at_every_document(stock: list[Viewer]) -> None:
-    for query in queries(40):
+    for query in queries(25):
         for viewer in stock:
             page = search(query, viewer=viewer, audited=False)
             right = found_one_by_one(query, viewer)
@@ -103,7 +103,7 @@ def test_counts_are_those_of_looking_at_every_document(stock: list[Viewer]) -> N
 
 
 def test_narrowing_gives_as_many_as_were_promised(stock: list[Viewer]) -> None:
-    for query in queries(12):
+    for query in queries(6):
         for viewer in stock[1:3]:
             before = search(query, viewer=viewer, audited=False)
             for name, values in before.facets.items():

@@ -46,7 +46,7 @@ def imported(desk: Client, where: str, table: str, **more: Any) -> Any:
 def test_what_was_exported_comes_in_again_as_it_was(corpus: dict[str, Document], desk: Client) -> None:
     group = SynonymGroup(terms=["OPAC", "library catalogue"], one_way=True, note='=cmd|" /C calc"!A1')
     curation.settle(group)
-    BestBet.objects.create(queries=['late, "late" books', "fines"], document=corpus["fines"], ends_on="2030-01-31")
+    BestBet.objects.create(queries=["late, very late books", "fines"], document=corpus["fines"], ends_on="2030-01-31")
     for where, model in ((SYNONYMS, SynonymGroup), (BETS, BestBet)):
         table = exported(desk, where)
         before = list(model.objects.values())

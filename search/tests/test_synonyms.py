@@ -85,7 +85,16 @@ def test_one_way_leads_from_the_first_to_the_others_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"student card" renewal', "+opac", "books -opac", '"the opac"', "student renewal card", "opaque"]
+    "text",
+    [
+        '"student card" renewal',
+        "+opac",
+        "books -opac",
+        '"the opac"',
+        "student renewal card",
+        "opaque",
+        'student "late books" card',
+    ],
 )
 def test_what_is_marked_or_something_else_stays_as_it_is(text: str) -> None:
     mean_the_same("student card", "smart card")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from accounts.clearance import Role
 from accounts.models import AuditEvent, Department, User
+from accounts.tests.people import person
 from ingestion.models import Chunk, Document
 from ingestion.personaldata import count
-from ingestion.tests.admin.conftest import LIST, Make
+from ingestion.tests.admin.conftest import LIST, Make, asks, change, metadata, press
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +46,35 @@ def test_librarians_are_warned_with_counts_and_kinds_and_see_none_of_it_there(de
 def test_a_restricted_one_warns_before_it_is_opened(desk: Client, minutes: Document) -> None:
     Document.objects.filter(pk=minutes.pk).update(clearance=3)
     assert "Before you lower its clearance to 1 or 2" in desk.get(f"{LIST}{minutes.pk}/change/").content.decode()
+
+
+def test_they_are_told_before_it_is_opened_to_many_and_going_on_is_noted(
+    desk: Client, minutes: Document, librarian: User
+) -> None:
+    person("student", Role.STUDENT)
+    Document.objects.filter(pk=minutes.pk).update(clearance=3)
+    minutes.refresh_from_db()
+    answer = desk.post(change(minutes), metadata(minutes, clearance=2))
+    assert asks(answer)
+    assert "2 telephone numbers, 1 e-mail address" in answer.content.decode()
+    press(desk, change(minutes), answer)
+    minutes.refresh_from_db()
+    assert minutes.clearance == 2
+    noted = AuditEvent.objects.get(action="personal_data_acknowledged")
+    assert (noted.actor, noted.details["clearance"]) == (librarian, 2)
+    # Who is told once is not told again of the same file.
+    again = desk.post(change(minutes), metadata(minutes, clearance=1))
+    assert asks(again)
+    assert "personal data" not in again.content.decode()
+
+
+def test_a_change_that_leaves_it_to_few_does_not_speak_of_it(desk: Client, minutes: Document) -> None:
+    person("student", Role.STUDENT)
+    answer = desk.post(change(minutes), metadata(minutes, clearance=3))
+    assert asks(answer)
+    assert "personal data" not in answer.content.decode()
+    press(desk, change(minutes), answer)
+    assert not AuditEvent.objects.filter(action="personal_data_acknowledged").exists()
 
 
 def test_whoever_has_looked_at_it_says_so_and_it_is_noted_without_the_data(

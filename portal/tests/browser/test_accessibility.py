@@ -47,6 +47,8 @@ def _document(visitor: Visitor) -> None:
     visitor.sign_in("student")
     visitor.search("lecture recording policy")
     visitor.page.locator(".hit h2 a").first.click()
+    expect(visitor.page.locator(".viewer-marks div").first).to_be_visible()
+    visitor.page.get_by_role("link", name="Read as text").click()
     expect(visitor.page.locator(".opened-passage")).to_be_visible()
 
 

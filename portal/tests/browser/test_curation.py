@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -85,6 +86,23 @@ def test_an_administrator_opens_the_parts_of_a_score(arrive: Arrive, width: int,
     plain.page.get_by_text("Why is this here?").first.click()
     plain.page.get_by_role("link", name="The parts of its score").first.click()
     expect(plain.page.get_by_role("rowheader", name="Meaning")).to_be_visible()
+
+
+def test_a_list_goes_out_and_comes_in_again(arrive: Arrive, width: int, tmp_path: Path) -> None:
+    visitor = arrive(width=width)
+    visitor.sign_in("librarian")
+    word = f"zz{uuid.uuid4().hex[:8]}"
+    table = tmp_path / "synonyms.csv"
+    table.write_text(f"words,one_way,note\n{word} | lecture recording,no,\n", encoding="utf-8")
+    page = visitor.visit("/admin/search/synonymgroup/import/")
+    _has_no_barrier(page)
+    page.get_by_role("button", name="File").set_input_files(table)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("heading", name="1 line would be imported")).to_be_visible()
+    _has_no_barrier(page)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("#result_list")).to_contain_text(word)
+    _delete(page, word)
 
 
 def _delete(page: Page, name: str) -> None:

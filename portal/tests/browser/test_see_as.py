@@ -62,7 +62,7 @@ def _looking(visitor: Visitor) -> None:
 def _looking_document(visitor: Visitor) -> None:
     _looking(visitor)
     visitor.page.locator(".hit h2 a").first.click()
-    expect(visitor.page.locator(".reading")).to_be_visible()
+    expect(visitor.page.locator(".reading, #viewer[data-ready]").locator("visible=true").first).to_be_visible()
 
 
 def _closed_desk(visitor: Visitor) -> None:
