@@ -24,8 +24,9 @@ def act_for(request: Request, name: str) -> None:
     each search. Raises Refused where the request does not come with a key of the scope `act`, and ValidationError where
     nobody has this name.
     """
-    scopes = request.auth.scopes if isinstance(request.auth, ApiKey) else []
-    if Scope.ACT not in scopes:
+    key = request.auth if isinstance(request.auth, ApiKey) else None
+    scopes = key.scopes if key else []
+    if key is None or Scope.ACT not in scopes:
         raise Refused(
             "Only an API key that was made for it may act for a person.",
             required=str(Scope.ACT),
@@ -35,8 +36,10 @@ def act_for(request: Request, name: str) -> None:
     if person is None:
         raise ValidationError({ACTING_FOR: ["Nobody of this user name may sign in."]})
     person.preferred_campus_id, person.languages = None, []
-    both = lowered(viewer_for(request.user), viewer_for(person), person_label(person))
-    request.user.seen_as = request.__dict__["viewer"] = both
+    account = key.user
+    request.__dict__["viewer"] = account.seen_as = lowered(
+        viewer_for(account), viewer_for(person), person_label(person)
+    )
 
 
 def asked_for(data: Any) -> str | None:

@@ -122,7 +122,8 @@ class SearchBodySerializer(serializers.Serializer[object]):
     page = serializers.IntegerField(min_value=1, max_value=1000, required=False)
     page_size = serializers.IntegerField(min_value=1, max_value=50, required=False)
     acting_for = serializers.CharField(
-        required=False, max_length=150,
+        required=False,
+        max_length=150,
         help_text="User name of a person: for API keys of the scope `act`, which then see what both may see.",
     )
 

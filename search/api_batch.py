@@ -27,7 +27,7 @@ MOST_SEARCHES = 20
 class BatchBodySerializer(serializers.Serializer[object]):
     """Searches, each as it would be asked by itself."""
 
-    searches = SearchBodySerializer(many=True, min_length=1, max_length=MOST_SEARCHES)
+    searches = serializers.ListField(child=SearchBodySerializer(), min_length=1, max_length=MOST_SEARCHES)
     acting_for = serializers.CharField(required=False, max_length=150, help_text="As in a search, for all of them.")
 
 
@@ -64,7 +64,8 @@ def _queries(body: Any) -> list[SearchQuery]:
         raise serializers.ValidationError({"searches": [f"Send a list of 1 to {MOST_SEARCHES} searches."]})
     if unknown := sorted(set(body) - {"searches", ACTING_FOR}):
         raise serializers.ValidationError({name[:100]: ["Unknown field."] for name in unknown})
-    queries, errors = [], {}
+    queries: list[SearchQuery] = []
+    errors: dict[str, list[str]] = {}
     for place, one in enumerate(searches):
         try:
             queries.append(parse_body(one))

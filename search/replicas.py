@@ -161,7 +161,7 @@ def by_weight() -> Iterator[Replica]:
     Whether one may is looked at when its turn comes: who tries a server that had failed must then ask it.
     """
     # Efraimidis and Spirakis 2006: the smallest of exponential times whose rates are the weights.
-    drawn = [(-math.log(1.0 - random.random()) / one.weight, one) for one in replicas() if one.weight]  # noqa: S311  # nosec B311
+    drawn = [(-math.log(1.0 - random.random()) / one.weight, one) for one in replicas() if one.weight]  # noqa: S311  # nosec B311  # a draw, no secret
     for _, one in sorted(drawn, key=lambda pair: pair[0]):
         if one.may_be_asked():
             yield one

@@ -72,9 +72,7 @@ class FileView(APIView):
     parser_classes = [BoundedMultiPartParser]
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="Such as `bytes=0-1023`.")
-        ],
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="Such as `bytes=0-1023`.")],
         responses={
             (200, "application/octet-stream"): OpenApiTypes.BINARY,
             (206, "application/octet-stream"): OpenApiTypes.BINARY,

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -70,7 +69,7 @@ class DocumentView(generics.RetrieveUpdateDestroyAPIView[Document]):
         """Archive it. With `If-Match`, only if nobody has changed it since it was read."""
         return super().delete(request, *args, **kwargs)
 
-    def finalize_response(self, request: HttpRequest, response: Response, *args: Any, **kwargs: Any) -> Response:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Says which state of the document an answer shows."""
         answer = super().finalize_response(request, response, *args, **kwargs)
         if answer.status_code == status.HTTP_200_OK and answer.data is not None and "sha256" in answer.data:

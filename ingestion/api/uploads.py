@@ -231,5 +231,5 @@ def _noted(request: HttpRequest, once: Once | None) -> Callable[[Document], None
 def _sentence(refusal: exceptions.APIException) -> str:
     detail = refusal.detail
     if isinstance(detail, dict):
-        detail = [sentence for sentences in detail.values() for sentence in sentences]
+        return " ".join(str(one) for sentences in detail.values() for one in sentences)
     return " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)

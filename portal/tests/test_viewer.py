@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from wsgiref.headers import Headers
 
 import pytest
 from django.contrib.auth.models import Group
@@ -21,6 +22,7 @@ from accounts.models import Department
 from ingestion.chunking import ChunkDraft
 from ingestion.chunkrows import chunk_row
 from ingestion.models import Chunk, Document, Tag
+from portal.policies import PDF_WORKER_POLICY, static_headers
 from portal.tests.conftest import MakeDocument, MakePerson
 from search.viewing import CHUNKS_A_PART, OUTLINE_LENGTH
 
@@ -112,6 +114,14 @@ class TestViewer:
             answer = client.get(address)
             assert "viewer.js" not in answer.content.decode()
             assert "worker-src" not in answer["Content-Security-Policy"]
+
+    def test_the_worker_has_a_policy_of_its_own_and_no_other_script_has_it(self) -> None:
+        for name, policy in (
+            ("vendor/pdfjs/pdf.worker.min.0a1b2c3d.js", PDF_WORKER_POLICY), ("vendor/pdfjs/pdf.min.js", None),
+        ):  # fmt: skip
+            headers = Headers([])
+            static_headers(headers, f"/srv/static/{name}", f"/static/{name}")
+            assert headers.get("Content-Security-Policy") == policy
 
     def test_a_passage_of_something_hidden_is_as_unknown_as_no_passage(
         self, client: Client, text: MakeText, library: Department
