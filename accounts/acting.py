@@ -48,6 +48,7 @@ def asked_for(data: Any) -> str | None:
     Raises ValidationError for what is no name.
     """
     name = data.get(ACTING_FOR) if isinstance(data, Mapping) else None
-    if name is not None and not isinstance(name, str):
+    if name is not None and (not isinstance(name, str) or not name):
+        # An empty one is a mistake of the system that asks: it must not be shown all that it may see itself.
         raise ValidationError({ACTING_FOR: ["Give a user name."]})
     return name

@@ -14,6 +14,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
@@ -156,7 +157,7 @@ def _error(request: HttpRequest, error: str, back: str) -> HttpResponse:
     if by_single_sign_on(request):
         auth.logout(request)
         if error in HAS_TO_ASK:
-            messages.info(request, "Your sign-in at the university has ended. Sign in again to go on.")
+            messages.info(request, _("Your sign-in at the university has ended. Sign in again to go on."))
             return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': back})}" if back else reverse("login"))
     away = error in ("server_error", "temporarily_unavailable")
     return _failed(request, "away" if away else "cancelled", SignInFailed("cancelled", "the provider said no"))

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -83,7 +84,7 @@ def sign_out_everywhere_page(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     sign_out_everywhere(user, actor=user, request=request)
     logout(request)
-    messages.success(request, "You are signed out everywhere. Programs that used your password need it again.")
+    messages.success(request, _("You are signed out everywhere. Programs that used your password need it again."))
     return redirect("login")
 
 
@@ -140,12 +141,12 @@ class PasswordPage(views.PasswordChangeView):
         try:
             page = super().form_valid(form)
         except ChangedMeanwhile:
-            form.add_error(None, "Your account was changed meanwhile: your password is still the one it was.")
+            form.add_error(None, _("Your account was changed meanwhile: your password is still the one it was."))
             return self.form_invalid(form)
         user = cast(User, self.request.user)
         remember_proof(self.request)
         note("password_changed", actor=user, subject=user.username, request=self.request)
-        messages.success(self.request, "Your password is changed. Everywhere else you are signed out.")
+        messages.success(self.request, _("Your password is changed. Everywhere else you are signed out."))
         return page
 
 
@@ -173,7 +174,7 @@ def confirm_page(request: HttpRequest) -> HttpResponse:
             remember_proof(request)
             note("identity_confirmed", actor=user, subject=user.username, request=request)
             return HttpResponseRedirect(back)
-        form.add_error("password", "That is not your password.")
+        form.add_error("password", _("That is not your password."))
     context = {
         "form": form,
         "back": back,

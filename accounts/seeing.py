@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy
 
 from accounts.audit import note
 from accounts.clearance import ANONYMOUS_ROLE, ROLE_CLEARANCE, Role, Viewer, viewer_for
@@ -47,9 +48,9 @@ NAMED_DEPARTMENTS = 3
 EXPIRED, NOT_ALLOWED, GONE = "expired", "no longer allowed", "the person is gone"
 
 ENDED_BECAUSE = {
-    EXPIRED: "That ended by itself after 30 minutes.",
-    NOT_ALLOWED: "You may not do that any more.",
-    GONE: "That account is closed.",
+    EXPIRED: gettext_lazy("That ended by itself after 30 minutes."),
+    NOT_ALLOWED: gettext_lazy("You may not do that any more."),
+    GONE: gettext_lazy("That account is closed."),
 }
 
 
@@ -211,7 +212,7 @@ class SeeAsMiddleware:
             gone = other is None and user.is_staff and own.role == Role.ADMIN
             reason = EXPIRED if other else GONE if gone else NOT_ALLOWED
             end(request, reason)
-            request.seeing_ended = ENDED_BECAUSE[reason]  # type: ignore[attr-defined]
+            request.seeing_ended = str(ENDED_BECAUSE[reason])  # type: ignore[attr-defined]
             return
         label, viewer = other
         seeing = Seeing(label, lowered(own, viewer, label), narrows(own, viewer), state["since"])

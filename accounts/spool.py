@@ -247,7 +247,8 @@ def _person(event: Model) -> int | None:
 def _refuse(line: bytes) -> None:
     """Keep a line that can never become an event, for somebody to look at."""
     REFUSALS.inc()
-    with (_folder() / REFUSED).open("ab") as file:
+    kept = os.open(_folder() / REFUSED, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with open(kept, "ab") as file:
         file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -55,11 +55,17 @@ class Once:
     def note(self, document: Document) -> None:
         """Note that it is made, in the transaction that makes it.
 
-        Of two equal requests at the same moment the second has been refused by then: its file is there already.
+        Of two equal requests at the same moment the second has been refused by then: its file is there already. Of two
+        others with the same key the second waits here for the first. Raises UsedOtherwise.
         """
-        IdempotencyKey.objects.create(
-            user=self.user, key=self._digest, part=self.part, request=self.request, document=document
+        _, is_new = IdempotencyKey.objects.get_or_create(
+            user=self.user,
+            key=self._digest,
+            part=self.part,
+            defaults={"request": self.request, "document": document},
         )
+        if not is_new:
+            raise UsedOtherwise
 
     @property
     def _digest(self) -> bytes:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _ONE_RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.ASCII | re.IGNORECASE)
-_LATER = re.compile(r"bytes=[ \t]*0*[1-9]", re.IGNORECASE)
 
 BLOCK = 64 * 1024
 """Bytes that are read at once."""
@@ -76,8 +75,12 @@ def asked_stretch(header: str, size: int) -> Stretch | None:
 
 
 def goes_on(request: Requested) -> bool:
-    """Whether this fetches more of a file that was begun, as a viewer does while somebody reads."""
-    return _LATER.match(request.headers.get("Range", "")) is not None
+    """Whether this can be answered by nothing but a further stretch of a file that was begun, from one byte to another:
+    so a viewer fetches it while somebody reads."""
+    asked = _ONE_RANGE.fullmatch(request.headers.get("Range", ""))
+    if not asked or not asked[1] or not asked[2] or "If-Range" in request.headers:
+        return False
+    return 0 < int(asked[1]) <= int(asked[2])
 
 
 def unchanged(if_range: str, etag: str) -> bool:

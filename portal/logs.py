@@ -25,12 +25,13 @@ EXTRAS = ("statement", "seconds", "plan", "method", "kind", "view", "status")
 
 _SECRETS = (
     # A name and a password in an address.
-    (re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*(?=@)"), "***"),
+    (re.compile(r"(?<=://)[^\s/@:]{0,200}:[^\s/@]{0,500}(?=@)"), "***"),
     (re.compile(r"(?i)\b(bearer|basic|api-key|token)( |=|: ?)[\w.~+/=-]{8,}"), r"\1\2***"),
     (re.compile(r"(?i)\b(password|passwd|secret|sessionid|csrftoken)(=|: ?)\S+"), r"\1\2***"),
     # PostgreSQL names the values that a constraint refused, such as a person's name or address.
     (re.compile(r"(?m)^(DETAIL|CONTEXT): .*$"), r"\1: (left out)"),
-    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "(an e-mail address)"),
+    # Of so many characters at most: a long path is not gone through from each of them to its end.
+    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(\.[\w-]{1,63}){1,8}"), "(an e-mail address)"),
 )
 """What no line may hold, whoever wrote it, and what stands in its place."""
 

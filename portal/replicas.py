@@ -59,7 +59,9 @@ class ReplicaMiddleware:
                 primary().failed("a request failed")
                 return (self._answered_by_replica(request) if reads else None) or response
             primary().answered()
-            if request.method not in SAFE_METHODS and not reads:
+            # Who comes back from the provider signs in by a GET, which may take roles and departments away.
+            begins = settings.SESSION_COOKIE_NAME in response.cookies
+            if begins or (request.method not in SAFE_METHODS and not reads):
                 self._publish(request, response)
             return response
 

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from accounts.api import MeView, TokenRefreshView, TokenRevokeView, TokenView
 from accounts.seeing_pages import see_as_end_page, see_as_page, see_as_person_page
 from portal import health
+from portal.languages import choose_language
 from portal.metrics import page as metrics
 
 # Swagger UI loads its scripts by address, makes markup of strings, and has one inline style sheet of its own, which is
@@ -39,6 +40,7 @@ urlpatterns = [
     path("", include("search.urls")),
     path("mine/", include("search.mine.urls")),
     path("accounts/", include("accounts.urls")),
+    path("language/", choose_language, name="choose-language"),
     path("see-as/", see_as_page, name="see-as"),
     path("see-as/person/", see_as_person_page, name="see-as-person"),
     path("see-as/end/", see_as_end_page, name="see-as-end"),

@@ -24,11 +24,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import ngettext
 
 from accounts.audit import note
 from accounts.clearance import Viewer, viewer_for
+from accounts.languages import language_of_mails
 from accounts.models import User
 from ingestion.models import Document
 from search import service
@@ -165,7 +166,8 @@ def mail(person: User, now: datetime | None = None) -> bool:
         FoundDocument.objects.filter(pk__in=claimed).update(mailed_at=now)
     if not claimed:
         return False
-    message = _message(person, documents.values(), [name for pk, (_, name) in names.items() if pk in set(claimed)])
+    with translation.override(language_of_mails(person)):
+        message = _message(person, documents.values(), [name for pk, (_, name) in names.items() if pk in set(claimed)])
     try:
         message.send()
     except (SMTPException, OSError):

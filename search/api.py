@@ -204,6 +204,8 @@ class SearchView(APIView):
     def post(self, request: Request) -> Response:
         """Search by JSON body."""
         name, body = asked_for(request.data), request.data
+        if ACTING_FOR in request.query_params:
+            raise serializers.ValidationError({ACTING_FOR: ["It stands in the body, beside the query."]})
         if isinstance(body, dict):
             body = {key: value for key, value in body.items() if key != ACTING_FOR}
         return self._answer(request, parse_body, body, name)

@@ -48,6 +48,8 @@ class BatchView(APIView):
     def post(self, request: Request) -> Response:
         """Up to 20 searches, answered in their order. Each counts as a request and stands in the audit trail."""
         queries = _queries(request.data)
+        if ACTING_FOR in request.query_params:
+            raise serializers.ValidationError({ACTING_FOR: ["It stands in the body, beside the searches."]})
         if name := asked_for(request.data):
             act_for(request, name)
         count_further(request, len(queries) - 1)

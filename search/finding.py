@@ -97,8 +97,12 @@ def _occurs(text: str, sought: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _pattern(sought: str) -> re.Pattern[str] | None:
-    """An expression for what is sought in folded text: its words in order, with anything but letters between them."""
-    words = re.findall(r"\w+", _folded(sought))
+    """An expression for what is sought in folded text: its words in order, with anything but letters between them.
+
+    Nothing may be both of a word and between two: on the blank lines of a form, made of underscores, an expression in
+    which it may tries every way to share them out.
+    """
+    words = re.findall(r"[^\W_]+", _folded(sought))
     return re.compile(r"[\W_]{1,8}".join(map(re.escape, words))) if words else None
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from search.operators import read_operators
 from search.textfilters import take_filters
@@ -155,10 +157,11 @@ class QueryField(forms.CharField):
         super().validate(value)
         if len(value) > MAX_QUERY_LENGTH:
             raise ValidationError(
-                f"A query may have at most {MAX_QUERY_LENGTH} characters; this one has {len(value)}. Shorten it."
+                _("A query may have at most %(most)d characters; this one has %(length)d. Shorten it.")
+                % {"most": MAX_QUERY_LENGTH, "length": len(value)}
             )
         if value and not _has_words(value):
-            raise ValidationError("There is no word in this query. Type at least one letter or digit.")
+            raise ValidationError(_("There is no word in this query. Type at least one letter or digit."))
 
 
 class ValuesField(forms.Field):
@@ -169,7 +172,7 @@ class ValuesField(forms.Field):
     def to_python(self, value: Any) -> tuple[str, ...]:
         values = value if isinstance(value, list | tuple) else [] if value in (None, "") else [value]
         if len(values) > MAX_FILTER_VALUES:
-            raise ValidationError(f"At most {MAX_FILTER_VALUES} values are allowed.")
+            raise ValidationError(_("At most %(most)d values are allowed.") % {"most": MAX_FILTER_VALUES})
         if any(not isinstance(one, str) for one in values):
             raise ValidationError("Each value must be text.")
         return tuple(dict.fromkeys(cleaned for one in values if (cleaned := normalise(one)[:200])))
@@ -195,20 +198,24 @@ class SearchForm(forms.Form):
     tag = ValuesField(required=False)
     min_priority = forms.IntegerField(required=False, min_value=1, max_value=5)
     reviewed_after = DayField(
-        required=False, input_formats=["%Y-%m-%d"], error_messages={"invalid": "Give a date as YYYY-MM-DD."}
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": gettext_lazy("Give a date as YYYY-MM-DD.")},
     )
     reviewed_before = DayField(
-        required=False, input_formats=["%Y-%m-%d"], error_messages={"invalid": "Give a date as YYYY-MM-DD."}
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": gettext_lazy("Give a date as YYYY-MM-DD.")},
     )
     mode = forms.ChoiceField(
         required=False,
         choices=[(mode.value, mode.value) for mode in Mode],
-        error_messages={"invalid_choice": "Choose hybrid, semantic or keyword."},
+        error_messages={"invalid_choice": gettext_lazy("Choose hybrid, semantic or keyword.")},
     )
     sort = forms.ChoiceField(
         required=False,
         choices=[(sort.value, sort.value) for sort in Sort],
-        error_messages={"invalid_choice": "Choose relevance or newest."},
+        error_messages={"invalid_choice": gettext_lazy("Choose relevance or newest.")},
     )
     page = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE)
     page_size = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
@@ -224,7 +231,7 @@ class SearchForm(forms.Form):
         for name, value in typed.items():
             data[name] = tuple(dict.fromkeys((*data[name], *value))) if name in REPEATABLE else value
         if not data["q"] and not any(data[name] for name in FILTERS):
-            self.add_error("q", "Type what you are looking for.")
+            self.add_error("q", _("Type what you are looking for."))
         return data
 
     def to_query(self) -> SearchQuery:

@@ -17,10 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.arrival import arriving, turned_away
-from accounts.audit import DOWNLOADED, VIEWED, note_reading
+from accounts.audit import VIEWED, note_reading
 from accounts.clearance import RestrictedQuerySet, Viewer
 from accounts.throttling import limited
 from ingestion.audience import sight_of
+from ingestion.downloads import note_download
 from ingestion.models import Chunk, Document
 from ingestion.originals import download_name, stretch_response
 from ingestion.ranges import goes_on
@@ -251,8 +252,7 @@ def document_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         return turned_away(request, viewer)
     document = _open(pk, viewer).document
     response = stretch_response(document, request)
-    if request.method == "GET" and not goes_on(request):
-        note_reading(DOWNLOADED, document.pk, str(document), request=request)
+    note_download(document, response, request=request)
     return response
 
 

@@ -285,6 +285,7 @@ def test_the_role_of_the_web_writes_the_trail_and_does_nothing_else_to_it() -> N
             " transaction) VALUES ('acts', now(), '', 1, 1, 1, '', pg_current_xact_id()::text)",
             "UPDATE accounts_auditchain SET head_position = 0",
             "SELECT audit_purge('acts', now(), 10)",
+            f"SELECT audit_erase('acts', {person.pk})",
         ):
             with pytest.raises(DatabaseError), transaction.atomic():
                 cursor.execute(statement)

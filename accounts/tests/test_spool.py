@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -120,6 +121,7 @@ def test_a_torn_line_is_kept_apart_and_the_others_come(reader: User, folder: Pat
         other.close()
     assert spool.replay() == 2
     assert (folder / "refused").read_bytes() == b'{"model": "accounts.audit\n'
+    assert stat.S_IMODE((folder / "refused").stat().st_mode) == 0o600
 
 
 def test_an_answer_that_neither_can_note_is_not_given(reader: User, settings: Settings, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import ports
-from deploy.local.account import database_account
 from deploy.local.errors import LauncherError
 from deploy.local.home import ROOT, Home
+from deploy.local.postgres import Postgres
 from deploy.local.process import Account
 from deploy.local.service import Service
 
@@ -116,21 +116,24 @@ class Nginx:
 class Bouncer:
     """PgBouncer between the web servers and the databases, all on this machine."""
 
-    home: Home
+    primary: Postgres
     program: Path
     port: int
     databases: dict[str, int]
     """Its names for the databases, and the ports of the servers."""
-    password: str
 
     @property
     def folder(self) -> Path:
-        return self.home.path / "pgbouncer"
+        return self.primary.home.path / "pgbouncer"
 
     @property
     def account(self) -> Account | None:
-        """It refuses to run as root, as the databases do, and so runs as their user."""
-        return database_account(self.home.postgres)
+        """It refuses to run as root, as the databases do, and so runs as their user, who can reach the home."""
+        return self.primary.account
+
+    @property
+    def password(self) -> str:
+        return self.primary.secrets["POSTGRES_PASSWORD"]
 
     def url(self, name: str) -> str:
         """The address of one of the databases."""

@@ -92,8 +92,9 @@ class Cluster:
 
 
 @contextmanager
-def replicating(home: Home, count: int) -> Iterator[Cluster]:
-    """A new primary with so many replicas in this home, for as long as this lasts."""
+def replicating(home: Home, count: int, settings: str = "") -> Iterator[Cluster]:
+    """A new primary with so many replicas in this home, for as long as this lasts; `settings` are lines of its
+    configuration, for what the launcher gives no option."""
     home.create()
     ports: list[int] = []
     for _ in range(count + 1):
@@ -102,6 +103,8 @@ def replicating(home: Home, count: int) -> Iterator[Cluster]:
     cluster = Cluster(primary, tuple(Standby(primary, number, port) for number, port in enumerate(ports[1:], start=1)))
     try:
         primary.initialise()
+        with (home.postgres / "postgresql.auto.conf").open("a", encoding="utf-8") as configuration:
+            configuration.write(settings)
         cluster.start(primary.service())
         primary.ensure_database()
         for replica in cluster.replicas:

@@ -205,18 +205,16 @@ def make_stack(home: Home, installation: Installation, given: Given, *, running:
         replicas=tuple(Standby(postgres, number, chosen[f"replica-{number}"]) for number in numbers if postgres),
         front=Front(
             nginx,
-            _bouncer(home, pgbouncer, chosen, replicas, secrets) if pgbouncer else None,
+            _bouncer(postgres, pgbouncer, chosen, replicas) if postgres and pgbouncer else None,
             tuple(chosen[name] for name in WEB_SERVERS) if nginx else (),
         ),
     )
 
 
-def _bouncer(
-    home: Home, program: Path, chosen: Mapping[str, int], replicas: int, secrets: Mapping[str, str]
-) -> Bouncer:
-    databases = {"cloister": chosen["postgres"]}
+def _bouncer(primary: Postgres, program: Path, chosen: Mapping[str, int], replicas: int) -> Bouncer:
+    databases = {"cloister": primary.port}
     databases |= {f"cloister_replica_{number}": chosen[f"replica-{number}"] for number in range(1, replicas + 1)}
-    return Bouncer(home, program, chosen["pgbouncer"], databases, secrets["POSTGRES_PASSWORD"])
+    return Bouncer(primary, program, chosen["pgbouncer"], databases)
 
 
 def _choose_ports(home: Home, names: list[str]) -> dict[str, int]:

@@ -14,4 +14,4 @@ GRANT UPDATE (user_id) ON search_searchevent TO cloister_web;
 -- Seals, chains and purges are the functions' own.
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON accounts_auditseal, accounts_auditchain, accounts_auditpurge
     FROM cloister_web;
-REVOKE EXECUTE ON FUNCTION audit_purge(text, timestamptz, integer) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION audit_purge(text, timestamptz, integer), audit_erase(text, bigint) FROM PUBLIC;

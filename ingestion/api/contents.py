@@ -27,9 +27,9 @@ from ingestion.api.entity import insist
 from ingestion.api.listing import InOrder, readable, related
 from ingestion.api.refusals import Conflict, StorageUnavailable
 from ingestion.api.shapes import ChunkSerializer, DocumentSerializer
+from ingestion.downloads import note_download
 from ingestion.models import Chunk, Document, EarlierVersion
 from ingestion.originals import original_response, stretch_response
-from ingestion.ranges import goes_on
 from ingestion.runs import lock_all
 from ingestion.storage import StorageAway
 from ingestion.trail import note_edits, state_of
@@ -86,8 +86,7 @@ class FileView(APIView):
             response = stretch_response(document, request._request)
         except StorageAway:
             raise StorageUnavailable from None
-        if not goes_on(request._request):
-            note_reading(DOWNLOADED, pk, str(document), request=request)
+        note_download(document, response, request=request)
         return response
 
     @extend_schema(parameters=[IF_MATCH], request=NewFileSerializer, responses={202: DocumentSerializer})

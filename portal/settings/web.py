@@ -64,6 +64,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "portal.middleware.TransportMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above everything below that words something: else it would stand in the language of the request before.
+    "portal.languages.LanguageMiddleware",
     "portal.middleware.ApiLimitMiddleware",
     # Below it a request may be asked twice: of the primary, and of a replica.
     "portal.replicas.ReplicaMiddleware",

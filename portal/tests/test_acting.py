@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.cache import cache
@@ -85,11 +86,21 @@ class TestActing:
         assert client.post(SEARCH, body, content_type="application/json").status_code == 403
         assert not SearchEvent.objects.exists()
 
-    @pytest.mark.parametrize("name", ["nobody", "a\0b", ""])
-    def test_nobody_of_that_name(self, assistant: User, name: str) -> None:
+    @pytest.mark.parametrize("name", ["nobody", "a\0b", "", ["x"]])
+    def test_nobody_of_that_name(self, assistant: User, name: Any) -> None:
         _, key = make(assistant, "read", "act")
-        answer = ask(key, {"query": "travel", "acting_for": name or ["x"]})
-        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["acting_for"])
+        by_body = ask(key, {"query": "travel", "acting_for": name})
+        by_address = send(key, f"{SEARCH}?{urlencode({'q': 'travel', 'acting_for': name}, doseq=True)}")
+        several = ask(key, {"searches": [{"query": "travel"}], "acting_for": name}, BATCH)
+        for answer in (by_body, several, by_address):
+            assert (answer.status_code, list(answer.json()["errors"])) == (400, ["acting_for"])
+
+    @pytest.mark.parametrize("path", [SEARCH, BATCH])
+    def test_a_name_in_the_address_of_a_body_is_no_name_that_is_passed_over(self, assistant: User, path: str) -> None:
+        _, key = make(assistant, "read", "act")
+        body = {"query": "travel"} if path == SEARCH else {"searches": [{"query": "travel"}]}
+        assert ask(key, body, f"{path}?acting_for=student").status_code == 400
+        assert not SearchEvent.objects.exists()
 
     def test_whoever_may_not_sign_in_any_more_is_nobody(self, assistant: User, person: MakePerson) -> None:
         _, key = make(assistant, "read", "act")

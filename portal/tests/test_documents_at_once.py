@@ -200,6 +200,26 @@ def test_the_same_request_several_times_at_once_makes_one_document(librarian: Us
     assert answers == {(202, str(Document.objects.get().pk))}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_different_requests_with_one_key_at_once_one_is_answered(librarian: User) -> None:
+    together = threading.Barrier(3)
+
+    def send(number: int) -> int:
+        client = Client(raise_request_exception=False)
+        client.force_login(librarian)
+        [sent] = files(**{f"n{number}": f"# {number}\n\nText {number}.".encode()})
+        said = {"file": sent, "department": "Library", "doc_type": "guide"}
+        try:
+            together.wait(10)
+            return client.post(DOCUMENTS, said, headers={"Idempotency-Key": "a1"}).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(send, range(3))) == [202, 422, 422]
+    assert Document.objects.count() == 1
+
+
 def files(**contents: bytes) -> list[SimpleUploadedFile]:
     return [SimpleUploadedFile(f"{name}.md", content) for name, content in contents.items()]
 

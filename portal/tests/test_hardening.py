@@ -161,8 +161,9 @@ class TestHeaders:
         answer = run(asked, **away(), INSECURE_COOKIES="0")
         assert answer["headers"]["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
         assert "upgrade-insecure-requests" in answer["headers"]["Content-Security-Policy"]
-        named = "from django.conf import settings as s; print(json.dumps([s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME]))"
-        assert run(named, **away(), INSECURE_COOKIES="0") == ["__Host-session", "__Host-csrf"]
+        names = "[s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.LANGUAGE_COOKIE_NAME]"
+        named = f"from django.conf import settings as s; print(json.dumps({names}))"
+        assert run(named, **away(), INSECURE_COOKIES="0") == ["__Host-session", "__Host-csrf", "__Host-language"]
 
     def test_passwords_are_kept_with_argon2id_at_the_strength_of_the_library(self) -> None:
         kept = "from django.contrib.auth.hashers import make_password; print(json.dumps(make_password('secret')))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,13 @@ def test_a_refused_value_is_not_repeated(stream: io.StringIO) -> None:
 )
 def test_secrets_and_addresses_are_taken_out(text: str, left: str) -> None:
     assert without_secrets(text) == left
+
+
+@pytest.mark.parametrize("typed", ["a" * 40_000, "x://" + ":" * 40_000])
+def test_a_long_path_takes_no_longer_than_its_length(typed: str) -> None:
+    began = time.process_time()
+    assert without_secrets(typed) == typed
+    assert time.process_time() - began < 0.5
 
 
 def test_both_ways_of_logging_write_the_same_kind_of_line(stream: io.StringIO) -> None:

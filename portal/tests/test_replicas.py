@@ -292,6 +292,21 @@ def test_without_the_primary_only_a_replica_with_every_acknowledged_write_answer
     assert {portal(tells_where)(rf.get("/search/")).content for _ in range(20)} == {b"replica_2"}
 
 
+def test_a_sign_in_by_get_counts_as_a_write(cluster: Cluster, rf: RequestFactory, settings: Any) -> None:
+    def signs_in(request: HttpRequest) -> HttpResponse:
+        response = writes(request)
+        response.set_cookie(settings.SESSION_COOKIE_NAME, "s1")
+        return response
+
+    portal(writes)(rf.post("/documents/"))
+    cluster.catch_up()
+    cluster.pause(cluster.replicas[0])
+    portal(signs_in)(rf.get("/oidc/callback/"))
+    cluster.catch_up(cluster.replicas[1])
+    without_primary(cluster)
+    assert {portal(tells_where)(rf.get("/search/")).content for _ in range(20)} == {b"replica_2"}
+
+
 def test_without_the_primary_and_without_its_position_nobody_answers(cluster: Cluster, rf: RequestFactory) -> None:
     portal(writes)(rf.post("/documents/"))
     cluster.catch_up()

@@ -17,8 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from accounts.audit import DOWNLOADED
 from accounts.clearance import LIBRARIANS
-from accounts.models import Department
+from accounts.models import AuditEvent, Department
 from ingestion.chunking import ChunkDraft
 from ingestion.chunkrows import chunk_row
 from ingestion.models import Chunk, Document, Tag
@@ -132,7 +133,7 @@ class TestViewer:
 
         def said(passage: int) -> str:
             page = page_of(client, made, f"?page=2&passage={passage}")
-            return re.sub(rf'nonce="[^"]+"|passage(=|%3D){passage}\b', "", page)
+            return re.sub(rf'nonce="[^"]+"|token" value="[^"]+"|passage(=|%3D){passage}\b', "", page)
 
         assert said(foreign) == said(987654321)
         assert "hidden drawer" not in said(foreign)
@@ -276,6 +277,39 @@ class TestStretches:
         assert begun == [206, 206, 206, 429]
         going_on = [client.get(address, headers={"Range": "bytes=1-2"}).status_code for _ in range(21)]
         assert going_on == [206] * 20 + [429]
+
+    @pytest.mark.parametrize("api", [False, True])
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Range": "bytes=1-"},
+            {"Range": "bytes=1-9"},
+            {"Range": "bytes=-9"},
+            {"Range": "bytes=1-2,0-"},
+            {"Range": "bytes=5-2"},
+            {"Range": "bytes=1-9", "If-Range": '"another"'},
+        ],
+    )
+    def test_nobody_reads_past_the_trail(
+        self, client: Client, made: Document, headers: dict[str, str], api: bool
+    ) -> None:
+        address = f"/api/v1/documents/{made.pk}/file/" if api else reverse("document-file", args=[made.pk])
+        assert client.get(address, headers=headers).status_code in (200, 206)
+        assert AuditEvent.objects.filter(action=DOWNLOADED, details__document=str(made.pk)).count() == 1
+
+    def test_a_viewer_that_goes_on_is_one_reading(self, client: Client, made: Document) -> None:
+        address = reverse("document-file", args=[made.pk])
+        for asked in ("bytes=0-3", "bytes=4-6", "bytes=7-9"):
+            assert client.get(address, headers={"Range": asked}).status_code == 206
+        assert AuditEvent.objects.filter(action=DOWNLOADED).count() == 1
+
+    def test_only_what_can_be_nothing_but_a_stretch_is_counted_as_one(
+        self, client: Client, made: Document, settings: Settings
+    ) -> None:
+        settings.THROTTLE_FACTOR = 0.05
+        address = reverse("document-file", args=[made.pk])
+        answers = [client.get(address, headers={"Range": "bytes=1-2,0-"}).status_code for _ in range(4)]
+        assert answers == [200, 200, 200, 429]
 
 
 class TestCitation:

@@ -7,6 +7,7 @@ from datetime import date
 from django import template
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from accounts.clearance import Clearance
 from search import presentation, reviewed
@@ -21,6 +22,21 @@ CLEARANCE_NAMES = {
     Clearance.RESTRICTED: _("Restricted"),
 }
 """The short names that stand on badges."""
+
+LABELS = (
+    gettext_noop("student"),
+    gettext_noop("staff"),
+    gettext_noop("academic"),
+    gettext_noop("administrator"),
+    gettext_noop("1 – public"),
+    gettext_noop("2 – students and staff"),
+    gettext_noop("3 – staff with a department"),
+    gettext_noop("4 – restricted, academics with a department"),
+    gettext_noop("whole institution"),
+    gettext_noop("owning department and those it is shared with"),
+)
+"""What roles, clearances and audiences are called. The desk and the trail have the words as they are; readers' pages
+translate them, and this is what the catalogues take them from."""
 
 
 @register.filter

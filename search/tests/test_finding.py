@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -34,11 +35,18 @@ class Stored:
         ("تأشيرة الطَّالِب", "الطالب", ["الطَّالِب"]),
         ("ﬁnal ofﬁce", "office", ["ofﬁce"]),
         ("a.b*c", "b*c", ["b*c"]),
+        ("snake_case, Snake case", "snake_case", ["snake_case", "Snake case"]),
         ("nothing", "nothing else", []),
     ],
 )
 def test_is_literal_in_any_case_accent_and_spacing(text: str, sought: str, found: list[str]) -> None:
     assert [text[left:right] for left, right in spans(text, sought)] == found
+
+
+def test_the_blank_lines_of_a_form_take_no_longer_than_others() -> None:
+    began = time.process_time()
+    assert spans("Name: " + "_" * 50 + " Date", read_sought("_ " * 10 + "x")) == []
+    assert time.process_time() - began < 0.5
 
 
 def test_counts_each_time_and_shows_the_first_of_a_passage() -> None:

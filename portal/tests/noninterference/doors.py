@@ -365,6 +365,7 @@ EXEMPT = {
     "accounts/oidc/": "sends to the university's provider",
     "accounts/oidc/callback/": "comes back from the university's provider",
     "mine/unsubscribe/<str:token>/": "ends somebody's mails and shows nothing",
+    "language/": "remembers a language in a cookie, and shows nothing",
     "see-as/end/": "makes somebody themselves again, and shows nothing",
     "api/v1/token/": "hands out an identity; test_workers signs in here",
     "api/v1/token/refresh/": "renews an identity",
