@@ -58,7 +58,7 @@ def settings(memory: int, cores: int, connections: int = 150) -> dict[str, str]:
         "listen_addresses": "*",
         "max_connections": str(connections),
         "superuser_reserved_connections": "5",
-        "password_encryption": "scram-sha-256",
+        "password_encryption": "scram-sha-256",  # nosec B105  # how it is kept, no password
         "tcp_keepalives_idle": "60",
         "idle_in_transaction_session_timeout": "60s",
         "client_connection_check_interval": "10s",

@@ -241,6 +241,7 @@ def test_a_file_that_is_broken_for_the_viewer_is_read_as_text(arrive: Arrive, lo
 
 def test_nobody_meets_a_barrier_in_the_viewer(arrive: Arrive, width: int, theme: str) -> None:
     reader = arrive(width=width, theme=theme)
+    reader.sign_in("student")
     page = reader.visit("/search/?q=lecture+recording+policy")
     address = page.locator(".hit").get_by_role("link", name="Lecture Recording Policy").first.get_attribute("href")
     page = reader.visit(f"{address}".replace("#", "&in=recording#"))
