@@ -229,13 +229,17 @@ def _replay_file(path: Path) -> int:
 
 
 def _event(line: bytes) -> Model | None:
+    """The event that a line holds; None where it holds none, or something of another kind."""
     try:
-        return next(iter(serializers.deserialize("jsonl", line.decode()))).object
+        event: Model = next(iter(serializers.deserialize("jsonl", line.decode()))).object
+        _person_field(event)
     except (DeserializationError, UnicodeDecodeError, StopIteration):
         return None
+    return event
 
 
 def _person_field(event: Model) -> str:
+    """The column of who did it. Raises StopIteration for what nobody did."""
     return next(field.attname for field in event._meta.concrete_fields if field.related_model is User)
 
 

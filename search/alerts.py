@@ -20,7 +20,7 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -81,10 +81,15 @@ def run(now: datetime | None = None) -> int:
             continue
         try:
             check_all(person, now.date())
+            sent += mail(person, now)
         except NotNow:
             logger.warning("saved searches are not asked now: the answers would be incomplete")
             break
-        sent += mail(person, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # What is wrong with one person's searches must not keep everybody after them from being told.
+            logger.exception("the saved searches of one person failed")
     return sent
 
 

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from accounts import chain, spool, tasks
 from accounts.audit import DOWNLOADED, VIEWED, note_reading
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Department, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,12 +115,14 @@ def test_a_torn_line_is_kept_apart_and_the_others_come(reader: User, folder: Pat
     try:
         read(reader, "whole")
         (waiting,) = folder.iterdir()
-        waiting.write_bytes(waiting.read_bytes() + b'\n{"model": "accounts.audit')
+        torn = b'{"model": "accounts.department", "fields": {"name": "Nobody did this"}}\n{"model": "accounts.audit'
+        waiting.write_bytes(waiting.read_bytes() + b"\n" + torn)
         read(reader, "behind it")
     finally:
         other.close()
     assert spool.replay() == 2
-    assert (folder / "refused").read_bytes() == b'{"model": "accounts.audit\n'
+    assert (folder / "refused").read_bytes() == torn + b"\n"
+    assert not Department.objects.exists()
     assert stat.S_IMODE((folder / "refused").stat().st_mode) == 0o600
 
 

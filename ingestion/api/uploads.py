@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -130,7 +130,10 @@ class BulkView(APIView):
             try:
                 document = taken_in(request, file, metadata, part=part)
                 one["document"] = DocumentSerializer(document, context=context).data
-            except (exceptions.APIException, exceptions.ValidationError) as refusal:
+            except Http404:
+                # What this very request made before is not for them to see any more.
+                one |= {"status": status.HTTP_404_NOT_FOUND, "document": None, "detail": "Not found."}
+            except exceptions.APIException as refusal:
                 if isinstance(refusal, StorageUnavailable | KeyUsedOtherwise):
                     raise  # it would be the same with all that come after it
                 one |= {"status": refusal.status_code, "document": None, "detail": _sentence(refusal)}

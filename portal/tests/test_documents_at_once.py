@@ -249,6 +249,13 @@ class TestSeveral:
         assert first[0]["document"]["id"] == again[0]["document"]["id"]
         assert Document.objects.count() == 2
 
+    def test_what_it_made_and_is_hidden_now_is_not_told(self, desk: Client) -> None:
+        said = {"department": "Library", "doc_type": "guide", "key": "b1"}
+        self.bulk(desk, files(a=b"# A\n\nApples."), **said)
+        Document.objects.update(owner=None, clearance=4)
+        again = self.bulk(desk, files(a=b"# A\n\nApples.", b=b"# B\n\nBananas."), **said).json()["results"]
+        assert [(one["status"], one["document"] is None) for one in again] == [(404, True), (202, False)]
+
     def test_a_manifest_says_what_each_is(self, desk: Client) -> None:
         manifest = SimpleUploadedFile(
             "m.csv",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from smtplib import SMTPRecipientsRefused
 from typing import Any
 
@@ -243,6 +243,26 @@ class TestMail:
         assert len(sent) == 1
         assert alerts.run(day(1)) == 0
         assert news(reader) == ["Borrowing books in summer"]
+
+    def test_what_is_wrong_with_one_persons_keeps_nobody_else_from_being_told(
+        self, corpus: dict[str, Document], reader: User, library: Department, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = person("later", "staff", library)
+        User.objects.filter(pk=later.pk).update(email="later@example.ac.uk")
+        watch(reader)
+        watch(later)
+        alerts.run(day(0))
+        new_book(library)
+        usual = alerts.check_all
+
+        def check_all(who: User, today: date) -> None:
+            if who == reader:
+                raise ValueError("a row that nobody can read")
+            usual(who, today)
+
+        monkeypatch.setattr(alerts, "check_all", check_all)
+        assert alerts.run(day(1)) == 1
+        assert [one.to for one in mail.outbox] == [["later@example.ac.uk"]]
 
     def test_what_the_mail_server_refuses_is_tried_again(
         self, corpus: dict[str, Document], reader: User, library: Department, monkeypatch: pytest.MonkeyPatch
