@@ -60,7 +60,7 @@ class SampleFilter(logging.Filter):
             return True
         request_id = getattr(record, "request_id", "")
         if not request_id:
-            return random.random() < share  # noqa: S311  # nosec B311  (no secret)
+            return random.random() < share  # noqa: S311  # nosec B311  # no secret
         digest = hashlib.sha256(request_id.encode()).digest()
         return int.from_bytes(digest[:4]) < share * 2**32
 
@@ -163,7 +163,7 @@ def note_request(request: HttpRequest, kind: str, view: str, status: int, second
     It names the view and not the path, which may hold what somebody asked for.
     """
     failed, slow = status >= 500, seconds >= settings.SLOW_REQUEST_SECONDS
-    if failed or slow or random.random() < settings.LOG_REQUESTS:  # noqa: S311  # nosec B311  (no secret)
+    if failed or slow or random.random() < settings.LOG_REQUESTS:  # noqa: S311  # nosec B311  # no secret
         say = requests.warning if failed or slow else requests.info
         # What is none of these may be anything that somebody typed.
         method = request.method if request.method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") else "other"

@@ -49,7 +49,8 @@ class TestForgery:
         for address in all_addresses(paper):
             if address not in self.WITHOUT_A_SESSION:
                 answer = getattr(client, method)(address, b"{}", content_type="application/json")
-                assert answer.status_code == 403, (address, answer.status_code)
+                # 415 where the body, which might hold the token, is of a kind that the address does not read.
+                assert answer.status_code in (403, 415), (address, answer.status_code)
         before = Document.objects.get(pk=paper.pk)
         assert (before.status, before.updated_at) == (paper.status, before.updated_at)
 

@@ -174,7 +174,7 @@ def test_a_pool_that_begins_anew_counts_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert waited._value.get() == 7
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_what_four_processes_count_is_what_was_asked_exactly(tmp_path: Path) -> None:
     """Requests by several people at once, while one of the processes is replaced: none is lost or counted twice."""
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "THROTTLE_FACTOR": "0", "SEARCH_CACHE_SECONDS": "0"}

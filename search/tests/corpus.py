@@ -20,7 +20,8 @@ def serve(title: str, *texts: str, department: Department, embedded: bool = True
         "file_name": f"{title}.txt",
         "file_size": 1,
         "sha256": f"{abs(hash(title)):064x}",
-        "doc_type": DocumentType.objects.get(slug="guide"),
+        # A test of several connections leaves no types behind.
+        "doc_type": DocumentType.objects.get_or_create(slug="guide", defaults={"name": "Guide"})[0],
         "clearance": 1,
         "audience": "institution",
         "status": "ready",
