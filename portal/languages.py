@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
-IN_ENGLISH = ("/api/", "/admin/", "/see-as/", "/search/why/")
+IN_ENGLISH = ("/api/", "/admin/", "/see-as/", "/search/why/", "/health")
 """What is for programs, whose texts others may compare, and the pages of librarians, administrators and operators."""
 
 

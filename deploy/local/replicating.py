@@ -73,7 +73,7 @@ class Cluster:
     def catch_up(self, *replicas: Standby) -> None:
         """Wait until these replicas, else all, have replayed what the primary has written up to now."""
         position = self._asked(self.primary.port, "SELECT pg_current_wal_flush_lsn()")
-        reached = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"  # nosec B608
+        reached = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"  # nosec B608  # what the server said
         deadline = time.monotonic() + READY_SECONDS
         for replica in replicas or self.replicas:
             while self._on(replica, reached) != "t":
