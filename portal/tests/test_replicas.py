@@ -60,6 +60,8 @@ def cluster(_servers: Cluster, settings: Any, django_db_blocker: Any) -> Iterato
                 "CREATE TABLE IF NOT EXISTS ingestion_corpuschange (token bigint DEFAULT (random() * 1e15)::bigint);"
                 + HELD
             )
+        # Else the version may be one that this process knows of another server, with a position of that one's log.
+        change()
         _servers.catch_up()
         try:
             yield _servers
